@@ -1,0 +1,94 @@
+"""What all benchmarks share: a home of their own, the command line as a user starts it, tables.
+
+Every lab lives in a temporary LABKIT_HOME and is taken down whatever happens. Nothing of the
+user's own labs is touched.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Home:
+    """A temporary LABKIT_HOME and the `labkit` command in it."""
+
+    folder: Path
+
+    def labkit(self, *arguments: str) -> str:
+        """Run `labkit ARGUMENTS` and return what it printed.
+
+        Raises:
+            RuntimeError: it failed; its last words are quoted.
+        """
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("LABKIT_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "labkit.cli", *arguments],
+            env=environ | {"LABKIT_HOME": str(self.folder)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"labkit {' '.join(arguments)}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def facts(self, *arguments: str) -> Any:
+        """The same with `--json`, parsed."""
+        return json.loads(self.labkit(*arguments, "--json"))
+
+    def seconds(self, *arguments: str) -> float:
+        """How long the command takes, in seconds."""
+        started = time.perf_counter()
+        self.labkit(*arguments)
+        return time.perf_counter() - started
+
+
+@contextmanager
+def temporary_home() -> Iterator[Home]:
+    """A fresh LABKIT_HOME; its labs are taken down and the folder removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="labkit-bench-"))
+    home = Home(folder)
+    try:
+        yield home
+    finally:
+        for lab in folder.glob("*/lab.json"):
+            home.labkit("down", "--lab-name", lab.parent.name)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def median(values: Sequence[float]) -> str:
+    """The median with the range that it comes from, as `3.1 (2.9 to 3.4)`."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def met(value: float, target: float) -> str:
+    """Whether a target is met, in a word."""
+    return f"≤ {target:g}: {'yes' if value <= target else 'NO'}"
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table below its title."""
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    sys.stdout.flush()

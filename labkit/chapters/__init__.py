@@ -1,0 +1,38 @@
+"""The POC, one module per chapter: steps that may be repeated, and the checks that prove them.
+
+A step looks, creates what is missing, waits with a reason, and returns a value that shows itself.
+Nothing here asks which cloud it is on.
+"""
+
+from types import ModuleType
+
+from labkit.chapters import (
+    cleanup,
+    clusters,
+    dashboards,
+    emojivoto,
+    latency,
+    linkerd,
+    mirror,
+    mtls,
+    multicluster_link,
+    start_here,
+    traffic,
+    trust_anchor,
+)
+
+CHAPTERS: tuple[ModuleType, ...] = (
+    start_here,
+    clusters,
+    trust_anchor,
+    linkerd,
+    multicluster_link,
+    emojivoto,
+    mirror,
+    traffic,
+    mtls,
+    dashboards,
+    latency,
+    cleanup,
+)
+"""In the order of the notebooks; each has `CHECKS`."""

@@ -1,0 +1,134 @@
+"""Chapter 01: two clusters in two regions, and a kubeconfig that belongs to the lab."""
+
+from labkit.checks import Check, Finding, failed, passed, verdict
+from labkit.clients.rollouts import wait_for
+from labkit.clouds import ClusterFacts, install_kubectl, save_kubeconfig
+from labkit.context import CLUSTERS, LabContext
+from labkit.display import Step, Table
+from labkit.progress import Progress, progress
+
+NODES_TIMEOUT_S = 300.0
+
+
+def create(lab: LabContext) -> Step:
+    """Create west and east where they are missing, wait for their nodes, save the kubeconfig."""
+    lab.folder.prepare()
+    install_kubectl(lab.folder)
+    with progress("Creating clusters") as shown:
+        lab.cloud.start()
+        facts = lab.cloud.ensure_clusters(
+            lab.regions, lambda name, text: shown.update(text, key=name)
+        )
+        save_kubeconfig(lab.folder, lab.cloud, CLUSTERS)
+        for name in CLUSTERS:
+            shown.update(f"running, {_wait_nodes(lab, name, shown)}", key=name)
+    return Step(
+        "The clusters west and east run, each with its own API server.",
+        by_hand=_shell(lab),
+        table=Table.of([_row(item) for item in facts]),
+        notes=("The kubeconfig is the lab's own; your ~/.kube/config was not touched.",),
+        facts={
+            "clusters": [vars(item) for item in facts],
+            "kubeconfig": str(lab.folder.kubeconfig),
+        },
+    )
+
+
+def _row(facts: ClusterFacts) -> dict[str, object]:
+    return {
+        "context": facts.name,
+        "region": facts.region,
+        "version": facts.version,
+        "nodes": f"{facts.nodes} x {facts.node_size}" if facts.nodes else "",
+        "state": facts.state,
+        "API server": facts.endpoint,
+    }
+
+
+def _shell(lab: LabContext) -> tuple[str, ...]:
+    lines = [
+        f"doctl kubernetes cluster create {name} --region {region} "
+        f"--count {lab.params.node_count} --size {lab.params.node_size}"
+        for name, region in lab.regions.items()
+    ]
+    renames = [
+        f"kubectl config rename-context do-{region}-{name} {name}"
+        for name, region in lab.regions.items()
+    ]
+    return (*lines, *renames, "kubectl --context west get nodes")
+
+
+def ready_nodes(lab: LabContext, cluster: str) -> tuple[int, int]:
+    """(Ready nodes, nodes) of a cluster."""
+    nodes = lab.kubernetes(cluster).list("v1", "Node")
+    ready = sum(
+        any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
+        for node in nodes
+    )
+    return ready, len(nodes)
+
+
+def _wait_nodes(lab: LabContext, cluster: str, shown: Progress) -> str:
+    def look() -> tuple[bool, str]:
+        ready, total = ready_nodes(lab, cluster)
+        return 0 < ready == total, f"{ready} of {total} nodes Ready"
+
+    return wait_for(
+        look,
+        what=f"the nodes of {cluster} to be Ready",
+        timeout_s=NODES_TIMEOUT_S,
+        fix=f"kubectl --context {cluster} describe nodes",
+        report=shown,
+    )
+
+
+def _nodes(cluster: str) -> Check:
+    def look(lab: LabContext) -> Finding:
+        ready, total = ready_nodes(lab, cluster)
+        return verdict(0 < ready == total, f"{ready} of {total} nodes Ready")
+
+    return Check(
+        id=f"01.nodes-{cluster}",
+        title=f"all nodes of {cluster} are Ready",
+        clusters=(cluster,),
+        proves="pods can be scheduled there",
+        fix=f"kubectl --context {cluster} describe nodes",
+        look=look,
+    )
+
+
+def _two_servers(lab: LabContext) -> Finding:
+    uids = {
+        name: lab.kubernetes(name).require("v1", "Namespace", "kube-system")["metadata"]["uid"]
+        for name in CLUSTERS
+    }
+    if len(set(uids.values())) != len(CLUSTERS):
+        return failed("both contexts lead to the same cluster")
+    return passed(", ".join(f"{name} is {uid[:8]}…" for name, uid in uids.items()))
+
+
+def _regions(lab: LabContext) -> Finding:
+    found = {item.name: item.region for item in lab.cloud.clusters()}
+    text = ", ".join(f"{name} in {found.get(name, 'no region')}" for name in CLUSTERS)
+    return verdict(found == dict(lab.regions), text)
+
+
+CHECKS = (
+    *(_nodes(name) for name in CLUSTERS),
+    Check(
+        id="01.two-servers",
+        title="west and east are two different clusters",
+        clusters=CLUSTERS,
+        proves="what is installed in one is not in the other",
+        fix="`labkit down`, then `labkit up`",
+        look=_two_servers,
+    ),
+    Check(
+        id="01.regions",
+        title="each cluster is in the region that was asked for",
+        clusters=CLUSTERS,
+        proves="the latency figures belong to the regions they name",
+        fix="`labkit down`, then `labkit up -p west_region=… -p east_region=…`",
+        look=_regions,
+    ),
+)

@@ -1,0 +1,158 @@
+"""Chapter 05: emojivoto on both sides, each program with its proxy, then split over the ocean."""
+
+from functools import partial
+from importlib.resources import files
+
+from labkit.checks import Check, Finding, failed, passed
+from labkit.clients.manifests import Object
+from labkit.clients.rollouts import wait_for, wait_rollout
+from labkit.context import CLUSTERS, EAST, WEST, LabContext, in_both
+from labkit.display import Step, Table
+from labkit.progress import Progress, progress
+
+NAMESPACE = "emojivoto"
+ALL = ("emoji", "vote-bot", "voting", "web")
+KEPT = {WEST: ("vote-bot",), EAST: ("emoji", "voting", "web")}
+SERVICES = ("emoji-svc", "voting-svc", "web-svc")
+PROXY = "linkerd-proxy"
+ROLLOUT_TIMEOUT_S = 300.0
+GONE_TIMEOUT_S = 120.0
+
+
+def manifest(tag: str) -> str:
+    """The application's manifest with an image tag."""
+    text = (files("labkit") / "data" / "emojivoto.yml").read_text()
+    return text.replace(":v11", f":{tag}")
+
+
+def deploy(lab: LabContext) -> Step:
+    """Inject the manifest and apply it to both clusters; what was split stays split."""
+    with progress("Deploying emojivoto") as shown:
+        in_both(partial(_deploy, lab, shown))
+    return Step(
+        "emojivoto runs in both clusters, injected.",
+        by_hand=(
+            "for ctx in west east; do",
+            "  linkerd inject emojivoto.yml | kubectl --context $ctx apply -f -",
+            "done",
+        ),
+        table=Table.of(workload_rows(lab)),
+    )
+
+
+def _deploy(lab: LabContext, shown: Progress, cluster: str) -> None:
+    kubernetes = lab.kubernetes(cluster)
+    if set(_deployments(lab, cluster)) >= set(KEPT[cluster]):
+        shown.update("already there", key=cluster)
+    else:
+        shown.update("applying", key=cluster)
+        kubernetes.apply(lab.linkerd(cluster).inject(manifest(lab.params.emojivoto_tag)))
+    names = _deployments(lab, cluster)
+    wait_rollout(kubernetes, NAMESPACE, names, timeout_s=ROLLOUT_TIMEOUT_S, report=shown)
+    shown.update(f"{len(names)} deployments ready", key=cluster)
+
+
+def split(lab: LabContext) -> Step:
+    """West keeps the robot only; east keeps everything but the robot."""
+    with progress("Splitting emojivoto") as shown:
+        for cluster in CLUSTERS:
+            kubernetes = lab.kubernetes(cluster)
+            for name in set(ALL) - set(KEPT[cluster]):
+                kubernetes.delete("apps/v1", "Deployment", name, NAMESPACE)
+            if cluster == WEST:
+                for name in SERVICES:
+                    kubernetes.delete("v1", "Service", name, NAMESPACE)
+            wait_for(
+                partial(_only_kept, lab, cluster),
+                what=f"emojivoto in {cluster} to be {', '.join(KEPT[cluster])} only",
+                timeout_s=GONE_TIMEOUT_S,
+                fix=f"kubectl --context {cluster} -n {NAMESPACE} get deploy,pods",
+                report=shown,
+            )
+    return Step(
+        "West keeps the robot, east keeps the application.",
+        by_hand=(
+            f"kubectl --context west -n {NAMESPACE} delete deploy voting web emoji",
+            f"kubectl --context west -n {NAMESPACE} delete svc voting-svc web-svc emoji-svc",
+            f"kubectl --context east -n {NAMESPACE} delete deploy vote-bot",
+        ),
+        table=Table.of(workload_rows(lab)),
+    )
+
+
+def _deployments(lab: LabContext, cluster: str) -> list[str]:
+    found = lab.kubernetes(cluster).list("apps/v1", "Deployment", NAMESPACE)
+    return sorted(item["metadata"]["name"] for item in found)
+
+
+def _only_kept(lab: LabContext, cluster: str) -> tuple[bool, str]:
+    pods = lab.kubernetes(cluster).list("v1", "Pod", NAMESPACE)
+    names = sorted({_workload(pod["metadata"]["name"]) for pod in pods})
+    done = tuple(names) == KEPT[cluster] and tuple(_deployments(lab, cluster)) == KEPT[cluster]
+    return done, f"pods of {', '.join(names) or 'nothing'}"
+
+
+def _workload(pod: str) -> str:
+    """Name of the deployment that a pod belongs to."""
+    return pod.rsplit("-", 2)[0]
+
+
+def workload_rows(lab: LabContext) -> list[dict[str, object]]:
+    """One row a pod: where it is and whether it has a proxy."""
+    return [
+        {
+            "cluster": cluster,
+            "workload": _workload(pod["metadata"]["name"]),
+            "pod": pod["metadata"]["name"],
+            "phase": (pod.get("status") or {}).get("phase", ""),
+            "proxy": "yes" if has_proxy(pod) else "no",
+        }
+        for cluster in CLUSTERS
+        for pod in lab.kubernetes(cluster).list("v1", "Pod", NAMESPACE)
+    ]
+
+
+def has_proxy(pod: Object) -> bool:
+    """Whether a pod has a Linkerd proxy, as a container or as a native sidecar."""
+    spec = pod["spec"]
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return any(item["name"] == PROXY for item in containers)
+
+
+def _workloads(cluster: str) -> Check:
+    def look(lab: LabContext) -> Finding:
+        found = tuple(_deployments(lab, cluster))
+        if found != KEPT[cluster]:
+            wanted = ", ".join(KEPT[cluster])
+            return failed(f"found {', '.join(found) or 'none'}; it must be {wanted}")
+        return passed(", ".join(found))
+
+    return Check(
+        id=f"05.workloads-{cluster}",
+        title=f"{cluster} runs exactly {', '.join(KEPT[cluster])}",
+        clusters=(cluster,),
+        proves="a vote must cross the ocean to be counted",
+        fix="run the cells of notebook 05_emojivoto again",
+        look=look,
+    )
+
+
+def _proxies(cluster: str) -> Check:
+    def look(lab: LabContext) -> Finding:
+        pods = lab.kubernetes(cluster).list("v1", "Pod", NAMESPACE)
+        bare = [pod["metadata"]["name"] for pod in pods if not has_proxy(pod)]
+        if bare or not pods:
+            return failed(f"without a proxy: {', '.join(bare)}" if bare else "no pods")
+        return passed(f"{len(pods)} of {len(pods)} pods have one")
+
+    return Check(
+        id=f"05.proxies-{cluster}",
+        title=f"every pod of emojivoto in {cluster} has a proxy",
+        clusters=(cluster,),
+        proves="its traffic is encrypted and measured",
+        fix=f"kubectl --context {cluster} -n {NAMESPACE} rollout restart deploy",
+        look=look,
+    )
+
+
+CHECKS = tuple(make(name) for name in CLUSTERS for make in (_workloads, _proxies))

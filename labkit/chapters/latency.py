@@ -1,0 +1,321 @@
+"""Chapter 10: what the distance costs, measured by two instruments at the same time.
+
+tap samples single requests at vote-bot's proxy; viz counts all of them in buckets. Raw samples
+and counters are kept in the results folder, and every figure is computed from them.
+"""
+
+import importlib
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labkit.chapters import dashboards
+from labkit.chapters.emojivoto import NAMESPACE
+from labkit.chapters.mtls import GATEWAY_PORT
+from labkit.chapters.multicluster_link import gateway_addresses
+from labkit.chapters.traffic import BOT
+from labkit.checks import Check, Finding, failed, passed, verdict, warned
+from labkit.clients.rollouts import wait_for
+from labkit.clients.tap import TapRequest
+from labkit.context import CLUSTERS, EAST, WEST, LabContext
+from labkit.display import Step
+from labkit.errors import StateError
+from labkit.progress import Progress, progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SETTLE_TIMEOUT_S = 60.0
+
+PAUSE_STEP_S = 5.0
+"""How often a pause says how long it still takes: each time is a line in the log."""
+
+TAP_FILE, VIZ_FILE, MEASUREMENT = "samples/tap.csv.gz", "samples/viz.csv.gz", "measurement.json"
+OVER, IN_REGION = "west→east", "in-region"
+METRICS = (
+    "response_total",
+    "response_latency_ms_bucket",
+    "response_latency_ms_sum",
+    "response_latency_ms_count",
+)
+LABELS = ("deployment", "direction", "dst_target_cluster", "classification", "le")
+
+
+@dataclass(frozen=True)
+class Vantage:
+    """A proxy that measures.
+
+    Attributes:
+        name: for people and tables.
+        cluster: where it is.
+        deployment: whose proxy.
+        direction: `outbound` or `inbound`.
+        target: mirrored cluster that the requests go to, None for any.
+    """
+
+    name: str
+    cluster: str
+    deployment: str
+    direction: str
+    target: str | None = None
+
+    @property
+    def selector(self) -> str:
+        """Its series in Prometheus."""
+        target = f',dst_target_cluster="{self.target}"' if self.target else ""
+        return f'direction="{self.direction}",deployment="{self.deployment}"{target}'
+
+
+SOURCE = Vantage(f"{BOT} outbound (west)", WEST, BOT, "outbound", EAST)
+GATEWAY = Vantage("linkerd-gateway outbound (east)", EAST, "linkerd-gateway", "outbound")
+SERVED = Vantage("web inbound (east)", EAST, "web", "inbound")
+VANTAGES = (SOURCE, GATEWAY, SERVED)
+
+
+def measure(lab: LabContext) -> Step:
+    """Wait for the warm-up, sample with both instruments, keep samples and counters."""
+    params = lab.params
+    with progress("Measuring") as shown:
+        _pause(params.warmup_seconds, "warm-up, not counted", shown)
+        started, end = time.time(), time.monotonic() + params.measure_seconds
+        with ThreadPoolExecutor(1, thread_name_prefix="tap") as pool:
+            tapping = pool.submit(_tap, lab, float(params.measure_seconds))
+            # Two seconds of imports, while there is nothing to do but wait.
+            importlib.import_module("labkit.chapters.latency_charts")
+            _pause_until(end, "sampling", shown)
+            requests = tapping.result()
+        ended = time.time()
+        wait_for(
+            lambda: _scraped(lab, ended),
+            what="viz to have seen the end of the measurement (it scrapes every 10 s)",
+            timeout_s=SETTLE_TIMEOUT_S,
+            fix="kubectl --context west -n linkerd-viz get pods",
+            report=shown,
+        )
+        counters = _counters(lab, started - params.warmup_seconds, time.time())
+        golden = dashboards.read(lab, window_s=max(params.measure_seconds, 30))
+        lasting = dashboards.read(lab, window_s=dashboards.SUCCESS_WINDOW_S)
+        gateway = [row for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST]
+    _keep(lab, requests, counters)
+    facts = {
+        "started": started,
+        "ended": ended,
+        "warmup_s": params.warmup_seconds,
+        "gateway_rtt_ms": gateway[0].latency_ms if gateway else None,
+        "golden": [vars(row) for row in golden],
+        "lasting": [vars(row) for row in lasting],
+    }
+    (lab.results / MEASUREMENT).write_text(json.dumps(facts, indent=1))
+    from labkit.chapters import latency_figures
+
+    figures = latency_figures.compute(lab)
+    lab.record("latency", figures)
+    return Step(
+        f"Measured for {params.measure_seconds} s after a warm-up of {params.warmup_seconds} s.",
+        by_hand=(
+            f"linkerd --context {WEST} -n {NAMESPACE} viz tap deploy/{BOT} -o json",
+            f"linkerd --context {WEST} diagnostics proxy-metrics -n {NAMESPACE} deploy/{BOT}",
+        ),
+        notes=(
+            f"tap saw {figures['tap']['n']} requests, viz counted {figures['viz']['n']}.",
+            f"Vantage points: {', '.join(point.name for point in VANTAGES)}.",
+            "Raw samples: samples/tap.csv.gz and samples/viz.csv.gz in the results folder.",
+        ),
+        facts=figures,
+    )
+
+
+def _pause(seconds: float, what: str, shown: Progress) -> None:
+    _pause_until(time.monotonic() + seconds, what, shown)
+
+
+def _pause_until(until: float, what: str, shown: Progress) -> None:
+    while (left := until - time.monotonic()) > 0:
+        shown.update(f"{what}, {left:.0f} s left")
+        time.sleep(min(left, PAUSE_STEP_S))
+
+
+def _scraped(lab: LabContext, moment: float) -> tuple[bool, str]:
+    """Whether every vantage point was scraped after a moment."""
+    now = time.time()
+    missing = []
+    for vantage in VANTAGES:
+        selector = f"response_latency_ms_count{{{vantage.selector}}}"
+        found = lab.prometheus(vantage.cluster).window(selector, start=moment, end=now)
+        if not any(series.points for series in found):
+            missing.append(vantage.name)
+    return not missing, f"not yet: {', '.join(missing)}" if missing else "all scraped"
+
+
+def _tap(lab: LabContext, seconds: float) -> tuple[TapRequest, ...]:
+    return lab.linkerd(WEST).tap(f"deploy/{BOT}", NAMESPACE, duration_s=seconds)
+
+
+def _counters(lab: LabContext, started: float, ended: float) -> list[dict[str, object]]:
+    """Raw counters of viz at each vantage point, as scraped, as rows of the series table."""
+    rows: list[dict[str, object]] = []
+    for vantage in VANTAGES:
+        for metric in METRICS:
+            found = lab.prometheus(vantage.cluster).window(
+                f"{metric}{{{vantage.selector}}}", start=started, end=ended
+            )
+            for series in found:
+                labels = {name: series.labels.get(name, "") for name in LABELS}
+                others = sorted(series.labels.items() - labels.items())
+                labels["series"] = ",".join(f"{name}={value}" for name, value in others)
+                rows += [
+                    {"time": moment, "cluster": vantage.cluster, "metric": metric, "value": value}
+                    | labels
+                    for moment, value in series.points
+                ]
+    return rows
+
+
+def _keep(
+    lab: LabContext, requests: tuple[TapRequest, ...], counters: list[dict[str, object]]
+) -> None:
+    from labkit.latency import samples
+
+    (lab.results / "samples").mkdir(exist_ok=True)
+    addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_addresses(lab, EAST)}
+    rows = [
+        _sample(lab, request, over=request.destination in addresses)
+        for request in requests
+        if request.latency_us is not None
+    ]
+    samples.write_frame(samples.tap_frame(rows), lab.results / TAP_FILE)
+    samples.write_frame(samples.series_frame(counters), lab.results / VIZ_FILE)
+
+
+def _sample(lab: LabContext, request: TapRequest, *, over: bool) -> dict[str, object]:
+    target = EAST if over else WEST
+    return {
+        "time": request.seen_at_s,
+        "source_cluster": WEST,
+        "source_region": lab.regions[WEST],
+        "destination_cluster": target,
+        "destination_region": lab.regions[target],
+        "vantage": SOURCE.name,
+        "method": request.method,
+        "path": request.path.partition("?")[0],
+        "status": request.status,
+        "latency_us": request.latency_us,
+        "tls": request.is_tls,
+        "server_id": request.server_id,
+    }
+
+
+def figures(lab: LabContext) -> Step:
+    """The figures, each with unit, n, source and vantage point, and the program's warnings."""
+    from labkit.chapters import latency_figures
+
+    return latency_figures.show(lab, _measured(lab))
+
+
+def chart(lab: LabContext, name: str) -> "Figure":
+    """One chart of the measurement, also kept as PNG and SVG.
+
+    Args:
+        lab: the lab.
+        name: `latency_over_time`, `distribution`, `success_and_rps` or `where_time_goes`.
+    """
+    from labkit.chapters import latency_charts
+
+    _measured(lab)
+    return latency_charts.chart(lab, name)
+
+
+def _measured(lab: LabContext) -> dict[str, Any]:
+    found = lab.recorded("latency")
+    if not found:
+        raise StateError(
+            "Nothing has been measured yet", fix="run the cell with lab.measure() first"
+        )
+    return dict(found)
+
+
+def _present(lab: LabContext) -> Finding:
+    found = _measured(lab)
+    tap, viz = found["tap"], found["viz"]
+    missing = [
+        name
+        for name, value in (
+            ("viz mean west → east", viz["west_east_mean_ms"]),
+            ("viz mean in region", viz["in_region_mean_ms"]),
+            ("tap samples", tap["n"] or None),
+            ("gateway round trip", found["gateway_rtt_ms"]),
+        )
+        if value is None
+    ]
+    text = f"tap n={tap['n']}, viz n={viz['n']}"
+    if missing:
+        return failed(f"missing: {', '.join(missing)}")
+    if tap["p50_ms"]["value"] is None:
+        return warned(f"{text}: a median needs {tap['p50_ms']['needed']} samples; measure longer")
+    return passed(text)
+
+
+def _floor(lab: LabContext) -> Finding:
+    found = _measured(lab)
+    mean, floor = found["viz"]["west_east_mean_ms"], found["rtt"]["floor_ms"]
+    if mean is None:
+        return failed("there is no mean")
+    text = f"mean {mean:.1f} ms, light in fibre needs {floor:.1f} ms"
+    return verdict(mean >= floor, text)
+
+
+def _artefacts(lab: LabContext) -> Finding:
+    found = _measured(lab)
+    raised = [text for text in found["warnings"] if "bucket" in text]
+    if raised:
+        return passed(f"flagged: {raised[0]}")
+    return warned("viz' quantiles raised no artefact; they lie in different buckets here")
+
+
+def _instruments_agree(lab: LabContext) -> Finding:
+    found = _measured(lab)
+    median, mean = found["tap"]["p50_ms"]["value"], found["viz"]["west_east_mean_ms"]
+    if mean is None:
+        return failed("viz has no figure")
+    if median is None:
+        return warned("tap has too few samples for a median; measure longer")
+    text = f"tap median {median:.1f} ms, viz mean {mean:.1f} ms"
+    return verdict(abs(median - mean) <= max(10.0, 0.1 * mean), text)
+
+
+CHECKS = (
+    Check(
+        id="10.figures",
+        title="both instruments have figures",
+        clusters=CLUSTERS,
+        proves="there is something to report",
+        fix="run the cell with lab.measure() again, longer if need be",
+        look=_present,
+    ),
+    Check(
+        id="10.floor",
+        title="no figure is faster than light in fibre",
+        clusters=(WEST,),
+        proves="the figures belong to the regions that they name",
+        fix="look at wan_rtt_ms in the parameters; on real clouds, at the regions of the clusters",
+        look=_floor,
+    ),
+    Check(
+        id="10.artefacts",
+        title="invented quantiles are flagged",
+        clusters=(WEST,),
+        proves="nobody publishes a figure that the buckets made up",
+        fix="report the mean and tap's quantiles instead",
+        look=_artefacts,
+    ),
+    Check(
+        id="10.instruments",
+        title="tap and viz agree",
+        clusters=(WEST,),
+        proves="two instruments that share no code see the same latency",
+        fix="measure longer; with few requests one slow answer moves the mean",
+        look=_instruments_agree,
+    ),
+)

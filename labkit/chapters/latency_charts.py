@@ -1,0 +1,129 @@
+"""The charts of a kept measurement, also kept as PNG and SVG in the results folder."""
+
+from dataclasses import asdict
+
+import pandas as pd
+
+from labkit.chapters.dashboards import Golden
+from labkit.chapters.latency import GATEWAY, IN_REGION, OVER, SERVED, SOURCE
+from labkit.chapters.latency_figures import QUANTILES, Measurement
+from labkit.context import LabContext
+from labkit.latency import charts, statistics
+
+
+def chart(lab: LabContext, name: str) -> charts.Chart:
+    """One chart, also kept as PNG and SVG in the results folder."""
+    drawn = _DRAWERS[name](Measurement(lab))
+    charts.save(drawn, lab.results / "charts", name)
+    return drawn
+
+
+def _over_time(found: Measurement) -> charts.Chart:
+    routes = {
+        f"{OVER} at {SOURCE.name}": statistics.mean_over_time(found.series(SOURCE, warmup=True)),
+        f"{IN_REGION} at {GATEWAY.name}": statistics.mean_over_time(
+            found.series(GATEWAY, warmup=True)
+        ),
+    }
+    return charts.over_time(
+        routes,
+        title=f"Latency over time, {found.title}",
+        caption=charts.Caption(
+            source="viz Prometheus, Δsum/Δcount of each scrape; dots: tap",
+            vantage=f"{SOURCE.name}, WAN included; {GATEWAY.name}, WAN not included",
+            n=found.mean(SOURCE).n,
+            note=_provenance(found),
+        ),
+        start_s=found.started - found.warmup_s,
+        warmup_s=found.warmup_s,
+        floor_ms=found.rtt.floor_ms,
+        samples=pd.DataFrame({"time_s": found.tap["time"], "ms": found.tap["latency_us"] / 1000}),
+    )
+
+
+def _provenance(found: Measurement) -> str:
+    known = found.rtt
+    return f"WAN round trip {known.value_ms:.1f} ms ({known.source}). Load: one closed loop."
+
+
+def _distribution(found: Measurement) -> charts.Chart:
+    buckets = statistics.viz_histogram(found.series(SOURCE))
+    invented = {q: buckets.interpolated(q) for q in QUANTILES.values()}
+    return charts.distribution(
+        found.tap_ms,
+        title=f"Distribution of single requests, {found.title}",
+        caption=charts.Caption(
+            source="tap samples; viz buckets for the bracket",
+            vantage=f"{SOURCE.name}, WAN included, to response headers",
+            n=len(found.tap_ms),
+            note=_provenance(found),
+        ),
+        quantiles=[statistics.quantile(found.tap_ms, q) for q in QUANTILES.values()],
+        bracket=buckets.bracket(0.50),
+        invented={q: value for q, value in invented.items() if value is not None},
+        floor_ms=found.rtt.floor_ms,
+    )
+
+
+def _success_and_rps(found: Measurement) -> charts.Chart:
+    sides = {
+        vantage.name: statistics.traffic_over_time(found.series(vantage, warmup=True))
+        for vantage in (SOURCE, SERVED)
+    }
+    return charts.success_and_rps(
+        sides,
+        title=f"Success and requests per second on both sides, {found.title}",
+        caption=charts.Caption(
+            source="viz Prometheus, response_total of each scrape",
+            vantage=f"{SOURCE.name}; {SERVED.name}",
+            n=found.mean(SOURCE).n,
+            note="emojivoto's doughnut always fails: about 92 % is right.",
+        ),
+        start_s=found.started - found.warmup_s,
+    )
+
+
+def _where_time_goes(found: Measurement) -> charts.Chart:
+    source, target = found.mean(SOURCE), found.mean(GATEWAY)
+    parts = statistics.decomposition(
+        source=source,
+        target=target,
+        rtt_ms=found.rtt.value_ms,
+        rtt_source=found.rtt.source,
+    )
+    return charts.where_time_goes(
+        {OVER: parts, IN_REGION: parts[:1]},
+        title=f"Where the time goes, {found.title}",
+        caption=charts.Caption(
+            source="viz Prometheus, Δsum/Δcount of the window",
+            vantage=f"{SOURCE.name}; {GATEWAY.name}",
+            n=source.n,
+            note=_provenance(found),
+        ),
+        uncertainty_ms=found.rtt.high_ms - found.rtt.value_ms,
+    )
+
+
+_DRAWERS = {
+    "latency_over_time": _over_time,
+    "distribution": _distribution,
+    "success_and_rps": _success_and_rps,
+    "where_time_goes": _where_time_goes,
+}
+
+
+def golden_chart(lab: LabContext, rows: list[Golden]) -> charts.Chart:
+    """Bars of success and requests per second of every workload of both clusters."""
+    frame = pd.DataFrame([asdict(row) for row in rows])
+    drawn = charts.golden(
+        frame,
+        title="Golden metrics of both clusters",
+        caption=charts.Caption(
+            source="viz Prometheus, response_total",
+            vantage="each workload's own proxy",
+            n=round(float(frame["requests"].sum())) if len(frame) else 0,
+            note=f"Window {rows[0].window_s} s." if rows else "",
+        ),
+    )
+    charts.save(drawn, lab.results / "charts", "golden_metrics")
+    return drawn

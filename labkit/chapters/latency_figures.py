@@ -1,0 +1,205 @@
+"""From a kept measurement to figures and charts: the samples on disk are all it reads.
+
+Everything is computed by `labkit.latency`; this module chooses vantage points and words.
+"""
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from labkit.chapters.dashboards import SIDES, Golden
+from labkit.chapters.latency import (
+    GATEWAY,
+    MEASUREMENT,
+    SOURCE,
+    TAP_FILE,
+    VIZ_FILE,
+    Vantage,
+)
+from labkit.context import EAST, WEST, LabContext
+from labkit.display import Step, Table
+from labkit.latency import histogram, samples, statistics
+from labkit.latency.statistics import Mean
+from labkit.rtt import Rtt, rtt
+
+QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+SMALL_N = 20
+
+
+class Measurement:
+    """One measurement, read back from the results folder."""
+
+    def __init__(self, lab: LabContext) -> None:
+        facts = json.loads((lab.results / MEASUREMENT).read_text())
+        self.started: float = facts["started"]
+        self.ended: float = facts["ended"]
+        self.warmup_s: float = facts["warmup_s"]
+        self.gateway_rtt_ms: int | None = facts["gateway_rtt_ms"]
+        self.golden = [Golden(**row) for row in facts["golden"]]
+        self.lasting = [Golden(**row) for row in facts["lasting"]]
+        self.regions = dict(lab.regions)
+        self.rtt: Rtt = rtt(
+            self.regions[WEST], self.regions[EAST], override_ms=lab.params.wan_rtt_ms
+        )
+        tap = samples.read_tap(lab.results / TAP_FILE)
+        self.tap = tap[tap["destination_cluster"] == EAST]
+        self.viz = samples.read_series(lab.results / VIZ_FILE)
+
+    @property
+    def title(self) -> str:
+        """The two regions."""
+        return f"{self.regions[WEST]} → {self.regions[EAST]}"
+
+    @property
+    def window_s(self) -> float:
+        """Seconds between the first and the last scrape that count."""
+        times = self.series(SOURCE)["time_s"]
+        return float(times.max() - times.min()) if len(times) else 0.0
+
+    @property
+    def tap_ms(self) -> list[float]:
+        """Latencies of tapped requests west→east."""
+        return [float(value) / 1000 for value in self.tap["latency_us"].dropna()]
+
+    def series(self, vantage: Vantage, *, warmup: bool = False) -> pd.DataFrame:
+        """Counters of one vantage point; without the warm-up unless asked for."""
+        chosen = samples.counters(
+            self.viz,
+            cluster=vantage.cluster,
+            deployment=vantage.deployment,
+            direction=vantage.direction,
+            target_cluster=vantage.target,
+        )
+        return chosen if warmup else chosen[chosen["time_s"] >= self.started]
+
+    def mean(self, vantage: Vantage) -> Mean:
+        """The exact mean at one vantage point."""
+        return statistics.viz_mean(self.series(vantage))
+
+
+def compute(lab: LabContext) -> dict[str, Any]:
+    """All figures of the measurement, as plain values with units in their names."""
+    found = Measurement(lab)
+    source, target = found.mean(SOURCE), found.mean(GATEWAY)
+    buckets = statistics.viz_histogram(found.series(SOURCE))
+    share = statistics.wan_share(source, target)
+    tap = {name: statistics.quantile(found.tap_ms, q) for name, q in QUANTILES.items()}
+    p50 = buckets.bracket(0.50)
+    tls = found.tap["tls"]
+    return {
+        "rtt": {
+            "value_ms": found.rtt.value_ms,
+            "source": found.rtt.source,
+            "floor_ms": found.rtt.floor_ms,
+        },
+        "viz": {
+            "west_east_mean_ms": _plain(source.value_ms),
+            "in_region_mean_ms": _plain(target.value_ms),
+            "bracket_ms": [p50.low_ms, _plain(p50.high_ms)] if p50 else [None, None],
+            "brackets_ms": {name: _bounds(buckets, q) for name, q in QUANTILES.items()},
+            "n": source.n,
+            "window_s": round(found.window_s, 1),
+            "vantage": SOURCE.name,
+            "in_region_vantage": GATEWAY.name,
+        },
+        "tap": {
+            "n": len(found.tap_ms),
+            "viz_n": source.n,
+            "vantage": SOURCE.name,
+            **{f"{name}_ms": quantile.as_dict() for name, quantile in tap.items()},
+            "tls_true_share": float(tls.mean()) if len(tls) else None,
+            "server_ids": sorted({name for name in found.tap["server_id"] if name}),
+        },
+        "gateway_rtt_ms": found.gateway_rtt_ms,
+        "wan_share": {
+            "value": _plain(share.value),
+            "low": _plain(share.low),
+            "high": _plain(share.high),
+        },
+        "success_rate": _golden(found.lasting, "success"),
+        "rps": _golden(found.golden, "rps"),
+        "warnings": _warnings(found, source, target, buckets),
+    }
+
+
+def _plain(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
+
+
+def _bounds(buckets: histogram.Histogram, q: float) -> list[float | None]:
+    bracket = buckets.bracket(q)
+    return [None, None] if bracket is None else [bracket.low_ms, _plain(bracket.high_ms)]
+
+
+def _golden(golden: list[Golden], field: str) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for name, key in SIDES.items():
+        rows = [r for r in golden if (r.cluster, r.deployment, r.direction) == key]
+        value = getattr(rows[0], field) if rows else None
+        values[name.partition(" ")[0]] = None if value is None else round(float(value), 4)
+    return values
+
+
+def _warnings(
+    found: Measurement, source: Mean, target: Mean, buckets: histogram.Histogram
+) -> list[str]:
+    """What a reader must be told, raised by the program."""
+    warnings = histogram.artefacts(buckets)
+    named = {"viz mean west→east": source.value_ms}
+    if found.tap_ms:
+        named["fastest tapped request"] = min(found.tap_ms)
+    if found.gateway_rtt_ms:
+        named["gateway probe"] = float(found.gateway_rtt_ms)
+    warnings += statistics.floor_warning(named, found.rtt.floor_ms)
+    if source.n < SMALL_N:
+        warnings.append(f"viz counted only {source.n} requests: measure longer")
+    tapped_s = found.ended - found.started
+    expected = source.n * tapped_s / found.window_s if found.window_s else 0.0
+    if found.tap_ms and len(found.tap_ms) < 0.8 * expected:
+        warnings.append(f"tap saw {len(found.tap_ms)} of about {expected:.0f} requests")
+    if not math.isfinite(target.value_ms):
+        warnings.append("viz has no in-region mean at east's gateway for this window")
+    return warnings
+
+
+def show(lab: LabContext, figures: dict[str, Any]) -> Step:
+    """The figures as a table, each with its source and vantage point."""
+    viz, tap = figures["viz"], figures["tap"]
+    rows = [
+        _row("WAN round trip", figures["rtt"]["value_ms"], "", figures["rtt"]["source"], "-"),
+        _row("light in fibre (floor)", figures["rtt"]["floor_ms"], "", "great circle", "-"),
+        _row(
+            "mean west → east", viz["west_east_mean_ms"], viz["n"], "viz Δsum/Δcount", SOURCE.name
+        ),
+        _row("mean in region", viz["in_region_mean_ms"], "", "viz Δsum/Δcount", GATEWAY.name),
+    ]
+    for name, bounds in viz["brackets_ms"].items():
+        text = "-" if bounds[0] is None else f"({bounds[0]:g}, {bounds[1] or math.inf:g}]"
+        rows.append(_row(f"{name} west → east", text, viz["n"], "viz bucket", SOURCE.name))
+    rows += [
+        _row(f"{name} west → east", _interval(tap[f"{name}_ms"]), tap["n"], "tap", SOURCE.name)
+        for name in QUANTILES
+    ]
+    rows.append(
+        _row("gateway probe", figures["gateway_rtt_ms"], 1, "probe, last", "controller (west)")
+    )
+    share = figures["wan_share"]["value"]
+    notes = [f"! {warning}" for warning in figures["warnings"]]
+    if share is not None:
+        notes.insert(0, f"{share:.1%} of a request's time is the way between the regions.")
+    del lab
+    return Step("The figures, with where they come from.", table=Table.of(rows), notes=tuple(notes))
+
+
+def _row(what: str, value: object, n: object, source: str, vantage: str) -> dict[str, object]:
+    shown = f"{value:.1f}" if isinstance(value, float) else ("-" if value is None else value)
+    return {"figure": what, "ms": shown, "n": n, "source": source, "vantage point": vantage}
+
+
+def _interval(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return f"not enough samples (needs {figure['needed']})"
+    ends = ["?" if figure[end] is None else f"{figure[end]:.1f}" for end in ("low", "high")]
+    return f"{figure['value']:.1f} [{ends[0]}, {ends[1]}]"

@@ -1,0 +1,212 @@
+"""Chapter 03: Linkerd's control plane and viz in both clusters, under one trust anchor."""
+
+from labkit.certs import fingerprint
+from labkit.chapters import trust_anchor
+from labkit.checks import Check, Finding, failed, passed, verdict
+from labkit.clients.linkerd import CheckOutcome
+from labkit.clients.rollouts import wait_rollout
+from labkit.context import CLUSTERS, LabContext, in_both
+from labkit.display import Step, Table
+from labkit.progress import Progress, progress
+
+NAMESPACE = "linkerd"
+VIZ_NAMESPACE = "linkerd-viz"
+CONTROL_PLANE = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
+VIZ = ("metrics-api", "prometheus", "tap", "tap-injector", "web")
+ROLLOUT_TIMEOUT_S = 300.0
+
+
+def install(lab: LabContext) -> Step:
+    """Install CRDs and control plane where they are missing."""
+    with progress("Installing Linkerd") as shown:
+
+        def work(cluster: str) -> None:
+            _install_crds(lab, cluster, shown)
+            _install_control_plane(lab, cluster, shown)
+            wait_rollouts(lab, cluster, NAMESPACE, CONTROL_PLANE, shown)
+
+        in_both(work)
+    return Step(
+        "Linkerd's control plane runs in both clusters.",
+        by_hand=(
+            "for ctx in west east; do",
+            "  linkerd --context $ctx install --crds | kubectl --context $ctx apply -f -",
+            "  linkerd --context $ctx install --identity-trust-anchors-file root.crt \\",
+            "    --identity-issuer-certificate-file issuer.crt \\",
+            "    --identity-issuer-key-file issuer.key | kubectl --context $ctx apply -f -",
+            "done",
+        ),
+        table=Table.of(rollout_rows(lab, NAMESPACE, CONTROL_PLANE)),
+    )
+
+
+def _install_crds(lab: LabContext, cluster: str, shown: Progress) -> None:
+    kubernetes = lab.kubernetes(cluster)
+    if kubernetes.get(CRD_API, CRD, "serviceprofiles.linkerd.io") is not None:
+        return
+    shown.update("applying CRDs", key=cluster)
+    gateway_api = kubernetes.get(CRD_API, CRD, "httproutes.gateway.networking.k8s.io") is not None
+    kubernetes.apply(lab.linkerd(cluster).install_crds(install_gateway_api=not gateway_api))
+
+
+CRD_API, CRD = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+
+
+def _install_control_plane(lab: LabContext, cluster: str, shown: Progress) -> None:
+    kubernetes = lab.kubernetes(cluster)
+    if kubernetes.get("v1", "ConfigMap", "linkerd-config", NAMESPACE) is not None:
+        return
+    shown.update("applying the control plane", key=cluster)
+    root, _ = trust_anchor.files(lab, "root")
+    issuer, key = trust_anchor.files(lab, "issuer")
+    trust_anchor.read(lab, "issuer")
+    kubernetes.apply(lab.linkerd(cluster).install(anchors=root, issuer=issuer, issuer_key=key))
+
+
+def install_viz(lab: LabContext) -> Step:
+    """Install viz where it is missing."""
+    with progress("Installing viz") as shown:
+
+        def work(cluster: str) -> None:
+            kubernetes = lab.kubernetes(cluster)
+            if kubernetes.get("apps/v1", "Deployment", "prometheus", VIZ_NAMESPACE) is None:
+                shown.update("applying viz", key=cluster)
+                kubernetes.apply(lab.linkerd(cluster).viz_install())
+            wait_rollouts(lab, cluster, VIZ_NAMESPACE, VIZ, shown)
+
+        in_both(work)
+    return Step(
+        "viz runs in both clusters.",
+        by_hand=(
+            "for ctx in west east; do",
+            "  linkerd --context $ctx viz install | kubectl --context $ctx apply -f -",
+            "done",
+        ),
+        table=Table.of(rollout_rows(lab, VIZ_NAMESPACE, VIZ)),
+    )
+
+
+def wait_rollouts(
+    lab: LabContext, cluster: str, namespace: str, names: tuple[str, ...], shown: Progress
+) -> None:
+    """Wait until deployments are rolled out, saying which one is awaited."""
+    wait_rollout(
+        lab.kubernetes(cluster), namespace, names, timeout_s=ROLLOUT_TIMEOUT_S, report=shown
+    )
+    shown.update(f"{len(names)} deployments ready in {namespace}", key=cluster)
+
+
+def rollout_rows(
+    lab: LabContext, namespace: str, names: tuple[str, ...]
+) -> list[dict[str, object]]:
+    """One row a deployment, ready replicas of each cluster beside each other."""
+    rows: list[dict[str, object]] = []
+    for name in names:
+        row: dict[str, object] = {"deployment": f"{namespace}/{name}"}
+        for cluster in CLUSTERS:
+            row[cluster] = _ready_text(lab, cluster, namespace, name)
+        rows.append(row)
+    return rows
+
+
+def _ready_text(lab: LabContext, cluster: str, namespace: str, name: str) -> str:
+    found = lab.kubernetes(cluster).get("apps/v1", "Deployment", name, namespace)
+    if found is None:
+        return "-"
+    status = found.get("status") or {}
+    return f"{status.get('readyReplicas') or 0}/{found['spec'].get('replicas', 1)} ready"
+
+
+def deployments_check(
+    check_id: str, cluster: str, namespace: str, names: tuple[str, ...], *, title: str
+) -> Check:
+    """A check that deployments of one namespace are ready."""
+
+    def look(lab: LabContext) -> Finding:
+        states = {name: _ready_text(lab, cluster, namespace, name) for name in names}
+        missing = [f"{name} {state}" for name, state in states.items() if not _complete(state)]
+        if missing:
+            return failed(", ".join(missing))
+        return passed(f"{len(names)} of {len(names)} deployments ready")
+
+    return Check(
+        id=check_id,
+        title=title,
+        clusters=(cluster,),
+        proves="nothing of the mesh works without them",
+        fix=f"kubectl --context {cluster} -n {namespace} describe pods",
+        look=look,
+    )
+
+
+def _complete(state: str) -> bool:
+    ready, _, rest = state.partition("/")
+    return ready == rest.partition(" ")[0] and ready not in ("", "0", "-")
+
+
+def anchors(lab: LabContext, cluster: str) -> str:
+    """Fingerprint of the trust anchor that a cluster's proxies use."""
+    found = lab.kubernetes(cluster).require(
+        "v1", "ConfigMap", "linkerd-identity-trust-roots", NAMESPACE
+    )
+    return fingerprint(found["data"]["ca-bundle.crt"].encode())
+
+
+def _same_anchor(lab: LabContext) -> Finding:
+    own = trust_anchor.read(lab, "root").fingerprint
+    seen = {cluster: anchors(lab, cluster) for cluster in CLUSTERS}
+    text = ", ".join(f"{name} {value[:11]}…" for name, value in seen.items())
+    return verdict(set(seen.values()) == {own}, f"the lab's {own[:11]}…; {text}")
+
+
+def linkerd_check(check_id: str, cluster: str) -> Check:
+    """A check that `linkerd check` finds no error in one cluster."""
+
+    def look(lab: LabContext) -> Finding:
+        report = lab.linkerd(cluster).check()
+        errors = [_words(item) for item in report.errors]
+        if errors:
+            return failed("; ".join(errors))
+        return passed(f"{len(report.checks)} checks, {len(report.warnings)} with a warning")
+
+    return Check(
+        id=check_id,
+        title=f"`linkerd check` finds no error in {cluster}",
+        clusters=(cluster,),
+        proves="Linkerd itself says that its installation is sound",
+        fix=f"linkerd --context {cluster} check",
+        look=look,
+    )
+
+
+def _words(item: CheckOutcome) -> str:
+    return f"{item.description}: {item.error}"
+
+
+CHECKS = (
+    *(
+        deployments_check(
+            f"03.control-plane-{name}",
+            name,
+            NAMESPACE,
+            CONTROL_PLANE,
+            title=f"the control plane of {name} is ready",
+        )
+        for name in CLUSTERS
+    ),
+    *(
+        deployments_check(
+            f"03.viz-{name}", name, VIZ_NAMESPACE, VIZ, title=f"viz of {name} is ready"
+        )
+        for name in CLUSTERS
+    ),
+    Check(
+        id="03.same-anchor",
+        title="both clusters use the lab's trust anchor",
+        clusters=CLUSTERS,
+        proves="proxies of one cluster can verify proxies of the other",
+        fix="`labkit down`, then run the notebooks from 01; an anchor cannot be changed in place",
+        look=_same_anchor,
+    ),
+    *(linkerd_check(f"03.linkerd-check-{name}", name) for name in CLUSTERS),
+)

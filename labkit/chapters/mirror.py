@@ -1,0 +1,111 @@
+"""Chapter 06: a service of east, exported by a label, appears in west."""
+
+from labkit.chapters.emojivoto import NAMESPACE
+from labkit.chapters.multicluster_link import gateway_addresses
+from labkit.checks import Check, Finding, failed, verdict
+from labkit.clients.rollouts import wait_for
+from labkit.context import EAST, WEST, LabContext
+from labkit.display import Step, Table
+from labkit.progress import progress
+
+SERVICE = "web-svc"
+MIRROR = f"{SERVICE}-{EAST}"
+EXPORTED = "mirror.linkerd.io/exported"
+MIRROR_TIMEOUT_S = 120.0
+
+
+def export(lab: LabContext) -> Step:
+    """Label the service in east and wait for its mirror in west."""
+    with progress(f"Exporting {SERVICE}") as shown:
+        lab.kubernetes(EAST).patch(
+            "v1", "Service", SERVICE, NAMESPACE, body={"metadata": {"labels": {EXPORTED: "true"}}}
+        )
+        shown.update("labelled", key=EAST)
+        wait_for(
+            lambda: _mirrored(lab),
+            what=f"{MIRROR} to appear in west with east's gateway as its endpoint",
+            timeout_s=MIRROR_TIMEOUT_S,
+            fix="linkerd --context west multicluster check",
+            report=shown,
+        )
+    facts = {"endpoints": mirror_endpoints(lab), "gateway": gateway_addresses(lab, EAST)}
+    lab.record("mirror", facts)
+    rows = [
+        {
+            "where": "west",
+            "object": f"endpoints {MIRROR}",
+            "address": ", ".join(facts["endpoints"]),
+        },
+        {
+            "where": "east",
+            "object": "service linkerd-gateway",
+            "address": ", ".join(facts["gateway"]),
+        },
+    ]
+    return Step(
+        f"{SERVICE} of east is {MIRROR} in west.",
+        by_hand=(
+            f"kubectl --context=east label svc -n {NAMESPACE} {SERVICE} {EXPORTED}=true",
+            (
+                f"kubectl --context=west -n {NAMESPACE} get endpoints {MIRROR} "
+                "-o 'custom-columns=ENDPOINT_IP:.subsets[*].addresses[*].ip'"
+            ),
+            (
+                "kubectl --context=east -n linkerd-multicluster get svc linkerd-gateway "
+                "-o 'custom-columns=GATEWAY_IP:.status.loadBalancer.ingress[*].ip'"
+            ),
+        ),
+        table=Table.of(rows),
+        facts=facts,
+    )
+
+
+def mirror_endpoints(lab: LabContext) -> list[str]:
+    """Ready addresses behind the mirrored service."""
+    found = lab.kubernetes(WEST).get("v1", "Endpoints", MIRROR, NAMESPACE)
+    subsets = (found or {}).get("subsets") or []
+    return [item["ip"] for subset in subsets for item in subset.get("addresses") or []]
+
+
+def _mirrored(lab: LabContext) -> tuple[bool, str]:
+    if lab.kubernetes(WEST).get("v1", "Service", MIRROR, NAMESPACE) is None:
+        return False, "no such service in west yet"
+    found = mirror_endpoints(lab)
+    return bool(found), f"endpoints {', '.join(found) or 'none'}"
+
+
+def _service(lab: LabContext) -> Finding:
+    found = lab.kubernetes(WEST).get("v1", "Service", MIRROR, NAMESPACE)
+    if found is None:
+        return failed(f"west has no service {MIRROR}")
+    labels = found["metadata"].get("labels") or {}
+    return verdict(
+        labels.get("mirror.linkerd.io/cluster-name") == EAST,
+        f"{MIRROR} has cluster IP {found['spec']['clusterIP']}",
+    )
+
+
+def _endpoints(lab: LabContext) -> Finding:
+    endpoints, gateway = mirror_endpoints(lab), gateway_addresses(lab, EAST)
+    text = f"endpoints {', '.join(endpoints) or 'none'}; gateway {', '.join(gateway) or 'none'}"
+    return verdict(bool(endpoints) and sorted(endpoints) == sorted(gateway), text)
+
+
+CHECKS = (
+    Check(
+        id="06.service",
+        title=f"{MIRROR} exists in west",
+        clusters=(WEST,),
+        proves="west's programs can call east by an ordinary service name",
+        fix=f"kubectl --context east -n {NAMESPACE} label svc {SERVICE} {EXPORTED}=true",
+        look=_service,
+    ),
+    Check(
+        id="06.endpoints",
+        title="its endpoints are the address of east's gateway",
+        clusters=(WEST, EAST),
+        proves="requests leave for the other region, through one door",
+        fix="linkerd --context west multicluster check",
+        look=_endpoints,
+    ),
+)

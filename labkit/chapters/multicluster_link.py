@@ -1,0 +1,217 @@
+"""Chapter 04: gateways in both clusters, and a Link from west to east."""
+
+from functools import partial
+from typing import Any
+
+from labkit.chapters.linkerd import CRD, CRD_API, deployments_check, wait_rollouts
+from labkit.checks import Check, Finding, failed, passed, verdict
+from labkit.clients.rollouts import wait_for
+from labkit.context import CLUSTERS, EAST, WEST, LabContext, in_both
+from labkit.display import Step, Table
+from labkit.errors import StateError
+from labkit.progress import Progress, progress
+
+NAMESPACE = "linkerd-multicluster"
+GATEWAY = "linkerd-gateway"
+ADDRESS_TIMEOUT_S = 300.0
+PROBE_TIMEOUT_S = 90.0
+LINK_API = "multicluster.linkerd.io/v1alpha3"
+
+
+def _controller(lab: LabContext) -> str:
+    """Name of the deployment that mirrors services into west."""
+    tutorial = lab.params.linkerd_profile == "tutorial"
+    return f"linkerd-service-mirror-{EAST}" if tutorial else f"controller-{EAST}"
+
+
+def gateway_addresses(lab: LabContext, cluster: str) -> list[str]:
+    """Public addresses of a cluster's gateway; empty while it has none."""
+    service = lab.kubernetes(cluster).get("v1", "Service", GATEWAY, NAMESPACE)
+    if service is None:
+        return []
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return [item.get("ip") or item.get("hostname") or "" for item in ingress]
+
+
+def install(lab: LabContext) -> Step:
+    """Install the multicluster extension; west gets a controller for east."""
+    with progress("Installing multicluster") as shown:
+        in_both(partial(_install, lab, shown))
+    rows = [
+        {"cluster": name, "gateway address": ", ".join(gateway_addresses(lab, name)), "port": 4143}
+        for name in CLUSTERS
+    ]
+    return Step(
+        "Both clusters have a gateway with a public address.",
+        by_hand=(
+            "linkerd --context east multicluster install | kubectl --context east apply -f -",
+            (
+                "linkerd --context west multicluster install "
+                f"--set 'controllers[0].link.ref.name={EAST}'"
+                " | kubectl --context west apply -f -"
+            ),
+        ),
+        table=Table.of(rows),
+    )
+
+
+def _install(lab: LabContext, shown: Progress, cluster: str) -> None:
+    shown.update("applying the extension", key=cluster)
+    current = lab.params.linkerd_profile == "current"
+    controllers = (EAST,) if cluster == WEST and current else ()
+    lab.kubernetes(cluster).apply(
+        lab.linkerd(cluster).multicluster_install(controllers=controllers)
+    )
+    wait_rollouts(lab, cluster, NAMESPACE, (GATEWAY,), shown)
+    wait_for(
+        partial(_address, lab, cluster),
+        what=f"a public address of the gateway of {cluster}",
+        timeout_s=ADDRESS_TIMEOUT_S,
+        fix=f"kubectl --context {cluster} -n {NAMESPACE} describe svc {GATEWAY}",
+        report=shown,
+    )
+
+
+def _address(lab: LabContext, cluster: str) -> tuple[bool, str]:
+    found = gateway_addresses(lab, cluster)
+    return bool(found), (", ".join(found) or "no address yet")
+
+
+def link(lab: LabContext) -> Step:
+    """Link west to east and wait until the probe answers."""
+    with progress("Linking west → east") as shown:
+        if lab.kubernetes(WEST).get(LINK_API, "Link", EAST, NAMESPACE) is None:
+            shown.update("asking east for credentials and gateway")
+            lab.kubernetes(WEST).apply(
+                lab.linkerd(EAST).link(EAST, profile=lab.params.linkerd_profile)
+            )
+        wait_rollouts(lab, WEST, NAMESPACE, (_controller(lab),), shown)
+        wait_for(
+            lambda: _probe(lab),
+            what="the gateway probe of west",
+            timeout_s=PROBE_TIMEOUT_S,
+            fix=f"linkerd --context {WEST} multicluster check",
+            report=shown,
+        )
+    verb = "link" if lab.params.linkerd_profile == "tutorial" else "link-gen"
+    return Step(
+        "West is linked to east, and the probe answers.",
+        by_hand=(
+            (
+                f"linkerd --context {EAST} multicluster {verb} --cluster-name {EAST}"
+                f" | kubectl --context {WEST} apply -f -"
+            ),
+            f"linkerd --context {WEST} multicluster gateways",
+        ),
+        table=Table.of(gateway_rows(lab)),
+        notes=(
+            "Direction: west → east. East knows nothing of west and cannot call it.",
+            "The first probe also pays for the handshakes; later ones take one round trip.",
+        ),
+    )
+
+
+def _probe(lab: LabContext) -> tuple[bool, str]:
+    rows = lab.linkerd(WEST).gateways()
+    alive = any(row.alive and row.cluster_name == EAST for row in rows)
+    return alive, "alive" if alive else f"{len(rows)} gateways, none alive"
+
+
+def gateway_rows(lab: LabContext) -> list[dict[str, object]]:
+    """What `multicluster gateways` says in west."""
+    return [
+        {
+            "gateway of": row.cluster_name,
+            "alive": row.alive,
+            "services": row.services,
+            "probe latency (ms)": row.latency_ms,
+        }
+        for row in lab.linkerd(WEST).gateways()
+    ]
+
+
+def the_link(lab: LabContext) -> dict[str, Any]:
+    """The Link object in west.
+
+    Raises:
+        StateError: there is none.
+    """
+    found = lab.kubernetes(WEST).get(LINK_API, "Link", EAST, NAMESPACE)
+    if found is None:
+        raise StateError("West has no Link to east", fix="run notebook 04_multicluster_link")
+    return dict(found)
+
+
+def _gateway_address(lab: LabContext) -> Finding:
+    found = gateway_addresses(lab, EAST)
+    linked = the_link(lab)["spec"]["gatewayAddress"]
+    text = f"gateway of east at {', '.join(found) or 'no address'}; the Link says {linked}"
+    return verdict(bool(found) and linked == ",".join(found), text)
+
+
+def _probe_alive(lab: LabContext) -> Finding:
+    for row in lab.linkerd(WEST).gateways():
+        if row.cluster_name == EAST:
+            return verdict(row.alive, f"alive {row.alive}, latency {row.latency_ms} ms")
+    return failed("west knows no gateway of east")
+
+
+def _direction(lab: LabContext) -> Finding:
+    the_link(lab)
+    if lab.kubernetes(EAST).get(CRD_API, CRD, "links.multicluster.linkerd.io") is None:
+        return failed("the multicluster extension is missing in east")
+    back = lab.kubernetes(EAST).list(LINK_API, "Link", NAMESPACE)
+    return verdict(not back, f"one Link west → east, {len(back)} from east")
+
+
+def _multicluster_check(lab: LabContext) -> Finding:
+    report = lab.linkerd(WEST).check(extension="multicluster")
+    if report.errors:
+        return failed("; ".join(f"{item.description}: {item.error}" for item in report.errors))
+    return passed(f"{len(report.checks)} checks, {len(report.warnings)} with a warning")
+
+
+CHECKS = (
+    *(
+        deployments_check(
+            f"04.gateway-{name}",
+            name,
+            NAMESPACE,
+            (GATEWAY,),
+            title=f"the gateway of {name} is ready",
+        )
+        for name in CLUSTERS
+    ),
+    Check(
+        id="04.address",
+        title="the gateway of east has an address, and the Link names it",
+        clusters=CLUSTERS,
+        proves="west knows where to send",
+        fix=f"kubectl --context east -n {NAMESPACE} get svc {GATEWAY}; then link again",
+        look=_gateway_address,
+    ),
+    Check(
+        id="04.probe",
+        title="west's probe of east's gateway is alive",
+        clusters=CLUSTERS,
+        proves="packets and identities get through, with the certificates of both sides",
+        fix="linkerd --context west multicluster check",
+        look=_probe_alive,
+    ),
+    Check(
+        id="04.direction",
+        title="the link goes from west to east only",
+        clusters=CLUSTERS,
+        proves="services of east can be mirrored into west, and not the other way round",
+        fix=f"kubectl --context east -n {NAMESPACE} delete links --all",
+        look=_direction,
+    ),
+    Check(
+        id="04.multicluster-check",
+        title="`linkerd multicluster check` finds no error in west",
+        clusters=(WEST,),
+        proves="credentials, shared trust anchors and controllers are sound",
+        fix="linkerd --context west multicluster check",
+        look=_multicluster_check,
+    ),
+)

@@ -1,0 +1,141 @@
+"""Chapter 02: one root and one issuer, which both clusters will trust.
+
+`cryptography` makes what `step certificate create` would: ECDSA P-256, a root with path length 1
+and an issuer with path length 0. Keys stay in the lab's folder with mode 0600.
+"""
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from labkit import certs
+from labkit.checks import Check, Finding, failed, passed, verdict, warned
+from labkit.context import CLUSTERS, LabContext
+from labkit.display import Step, Table
+from labkit.errors import StateError
+
+ISSUER_VALIDITY = timedelta(hours=8760)
+"""One year, as the tutorial asks for (`--not-after 8760h`)."""
+
+WARN_BEFORE = timedelta(days=60)
+"""Linkerd's own check warns from here on."""
+
+SHELL = (
+    (
+        f"step certificate create {certs.ROOT_NAME} root.crt root.key "
+        "--profile root-ca --no-password --insecure"
+    ),
+    (
+        f"step certificate create {certs.ISSUER_NAME} issuer.crt issuer.key "
+        "--profile intermediate-ca --not-after 8760h --no-password --insecure "
+        "--ca root.crt --ca-key root.key"
+    ),
+)
+
+
+def files(lab: LabContext, name: str) -> tuple[Path, Path]:
+    """Certificate and key file of `root` or `issuer`."""
+    return lab.folder.certificates / f"{name}.crt", lab.folder.certificates / f"{name}.key"
+
+
+def read(lab: LabContext, name: str) -> certs.Credential:
+    """The lab's `root` or `issuer`.
+
+    Raises:
+        StateError: it has not been created.
+    """
+    certificate, key = files(lab, name)
+    if not certificate.exists() or not key.exists():
+        raise StateError(
+            f"The lab has no {name} certificate yet",
+            seen=f"{certificate} is missing",
+            fix="run notebook 02_trust_anchor, or `labkit up`",
+        )
+    return certs.read_credential(certificate, key)
+
+
+def create(lab: LabContext) -> Step:
+    """Create root and issuer where they are missing; existing ones are kept."""
+    lab.folder.prepare()
+    if not all(path.exists() for path in files(lab, "root")):
+        certs.write_credential(certs.create_root(), *files(lab, "root"))
+        for path in files(lab, "issuer"):  # an issuer of another root is worth nothing
+            path.unlink(missing_ok=True)
+    if not all(path.exists() for path in files(lab, "issuer")):
+        issuer = certs.create_issuer(read(lab, "root"), valid_for=ISSUER_VALIDITY)
+        certs.write_credential(issuer, *files(lab, "issuer"))
+    rows = [_row(name, read(lab, name)) for name in ("root", "issuer")]
+    return Step(
+        "The trust anchor (root) and the identity issuer are in the lab's folder.",
+        by_hand=SHELL,
+        table=Table.of(rows),
+        notes=(
+            (
+                "The root signs the issuer, and the issuer signs a certificate for every proxy. "
+                "Because west and east get the same root, their proxies can trust each other."
+            ),
+        ),
+    )
+
+
+def _row(name: str, credential: certs.Credential) -> dict[str, object]:
+    return {
+        "certificate": name,
+        "subject": credential.x509.subject.rfc4514_string(),
+        "issued by": credential.x509.issuer.rfc4514_string(),
+        "valid until (UTC)": f"{credential.not_after:%Y-%m-%d %H:%M}",
+        "SHA-256": credential.fingerprint[:23] + "…",
+    }
+
+
+def _chain(lab: LabContext) -> Finding:
+    root, issuer = read(lab, "root"), read(lab, "issuer")
+    certs.verify_chain(issuer.certificate, root.certificate)
+    return passed(f"issuer {issuer.fingerprint[:11]}… is signed by root {root.fingerprint[:11]}…")
+
+
+def _validity(lab: LabContext) -> Finding:
+    issuer = read(lab, "issuer")
+    left = issuer.not_after - datetime.now(UTC)
+    text = f"the issuer is valid for {left.days} more days"
+    if left < timedelta(0):
+        return failed(f"the issuer expired on {issuer.not_after:%Y-%m-%d}")
+    return warned(text) if left < WARN_BEFORE else passed(text)
+
+
+def _private(lab: LabContext) -> Finding:
+    modes = {}
+    for name in ("root", "issuer"):
+        _, key = files(lab, name)
+        read(lab, name)
+        modes[key.name] = stat.S_IMODE(key.stat().st_mode)
+    text = ", ".join(f"{name} {mode:04o}" for name, mode in modes.items())
+    return verdict(all(mode == 0o600 for mode in modes.values()), text)
+
+
+CHECKS = (
+    Check(
+        id="02.chain",
+        title="the issuer chains to the root",
+        clusters=CLUSTERS,
+        proves="Linkerd's identity service refuses an issuer that the anchor did not sign",
+        fix="remove the lab's certs folder and run notebook 02_trust_anchor again",
+        look=_chain,
+    ),
+    Check(
+        id="02.validity",
+        title="the issuer is valid for long enough",
+        clusters=CLUSTERS,
+        proves="an expired issuer stops every new proxy",
+        fix="remove issuer.crt and issuer.key from the lab's certs folder, run 02_trust_anchor",
+        look=_validity,
+    ),
+    Check(
+        id="02.private",
+        title="keys are readable by their owner only",
+        clusters=CLUSTERS,
+        proves="whoever reads the issuer's key can pretend to be any workload",
+        fix="chmod 600 the *.key files in the lab's certs folder",
+        look=_private,
+    ),
+)

@@ -1,0 +1,118 @@
+"""The embedded cloud: DigitalOcean's wire, served by background processes on this machine.
+
+It is started by its command line; nothing of it is imported here.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from labkit.clients.digitalocean import DigitalOcean
+from labkit.clouds.digitalocean import DigitalOceanCloud
+from labkit.clouds.interface import Quote, Report
+from labkit.errors import CloudError, StateError
+from labkit.folder import LabFolder
+from labkit.params import Params
+from labkit.rtt import all_pairs, default_jitter_ms, rtt
+
+
+class EmbeddedCloud(DigitalOceanCloud):
+    """The local cloud: the same wire, in background processes on this machine."""
+
+    name = "embedded"
+
+    def __init__(self, params: Params, folder: LabFolder) -> None:
+        super().__init__(params, folder)
+        self.linkerd_command = (str(folder.commands / "linkerd"),)
+
+    def _connect(self) -> DigitalOcean:
+        facts = self._daemon("status")
+        if not facts.get("running"):
+            raise StateError(
+                f"The embedded cloud of lab {self._params.lab_name} is not running",
+                fix="run `labkit up`",
+            )
+        token = (self._folder.cloud_state / "token").read_text().strip()
+        return DigitalOcean(token, endpoint=facts["endpoint"], ca_file=Path(facts["ca_file"]))
+
+    def start(self) -> bool:
+        """Start the daemon and write the `linkerd` command."""
+        self._folder.prepare()
+        self._folder.cloud_state.mkdir(exist_ok=True, mode=0o700)
+        wan = self._folder.root / "wan.json"
+        wan.write_text(json.dumps(self._wan()))
+        _write_launcher(self._folder.commands / "linkerd", "labkit.embedded.linkerd")
+        facts = self._daemon("start", "--grouping", self._params.proxy_grouping, "--wan", str(wan))
+        self._client = None
+        return not facts["already"]
+
+    def _wan(self) -> dict[str, Any]:
+        """Round-trip times of every pair of regions; the override is for the lab's own pair."""
+        params = self._params
+        own = frozenset((params.west_region, params.east_region))
+        pairs = [
+            {"a": a, "b": b, "rtt_ms": known.value_ms}
+            for (a, b), known in all_pairs().items()
+            if frozenset((a, b)) != own
+        ]
+        value = rtt(params.west_region, params.east_region, override_ms=params.wan_rtt_ms).value_ms
+        pairs.append({"a": params.west_region, "b": params.east_region, "rtt_ms": value})
+        jitter = params.wan_jitter_ms
+        return {
+            "seed": params.seed,
+            "jitter_ms": default_jitter_ms(value) if jitter is None else jitter,
+            "loss": params.wan_loss,
+            "pairs": pairs,
+        }
+
+    def quote(self) -> Quote:
+        """The same arithmetic, but nothing is billed."""
+        self.start()
+        real = super().quote()
+        return Quote(real.usd_per_hour, billed=False, text=real.text)
+
+    def stop(self) -> dict[str, Any]:
+        """End the daemon and everything it started, whatever state it is in."""
+        if not self._folder.cloud_state.exists():
+            return super().stop()
+        self._client = None
+        return self._daemon("stop", "--forget")
+
+    def status(self) -> dict[str, Any]:
+        """Whether the daemon runs, and its processes."""
+        if not self._folder.cloud_state.exists():
+            return {"running": False, "processes": []}
+        return self._daemon("status")
+
+    def leftovers(self) -> list[str]:
+        """Clusters that are still there; a stopped cloud has none."""
+        return super().leftovers() if self.status().get("running") else []
+
+    def delete_clusters(self, report: Report) -> list[str]:
+        """Delete the clusters; a cloud that does not run has nothing to delete but its state."""
+        return super().delete_clusters(report) if self.status().get("running") else []
+
+    def _daemon(self, command: str, *options: str) -> dict[str, Any]:
+        argv = [sys.executable, "-m", "labkit.embedded", command]
+        argv += ["--state", str(self._folder.cloud_state), *options]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode == 0:
+            facts: dict[str, Any] = json.loads(done.stdout)
+            return facts
+        try:
+            problem = json.loads(done.stderr.strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            problem = {
+                "what": f"The embedded cloud could not {command}",
+                "seen": done.stderr[-200:],
+            }
+        raise CloudError(
+            problem["what"], seen=problem.get("seen", ""), fix=problem.get("fix", "")
+        ) from None
+
+
+def _write_launcher(path: Path, module: str) -> None:
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+    path.chmod(0o700)

@@ -1,0 +1,70 @@
+"""What every cloud offers, and the values it answers with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Report = Callable[[str, str], None]
+"""Called with a cluster's name and what is happening to it."""
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """One cluster of the lab."""
+
+    name: str
+    region: str
+    version: str
+    node_size: str
+    nodes: int
+    state: str
+    endpoint: str
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a lab costs.
+
+    Attributes:
+        usd_per_hour: list price, load balancers included.
+        billed: whether this cloud bills anything at all.
+        text: how it comes about.
+    """
+
+    usd_per_hour: float
+    billed: bool
+    text: str
+
+
+class Cloud(Protocol):
+    """Where the two clusters live."""
+
+    name: str
+    linkerd_command: tuple[str, ...]
+
+    def start(self) -> bool:
+        """Make the cloud reachable; False when it already was."""
+
+    def quote(self) -> Quote:
+        """What the lab costs."""
+
+    def ensure_clusters(self, regions: Mapping[str, str], report: Report) -> list[ClusterFacts]:
+        """Create the missing clusters (name → region) and wait until all run."""
+
+    def clusters(self) -> list[ClusterFacts]:
+        """The lab's clusters as they are now."""
+
+    def kubeconfig(self, cluster: str) -> dict[str, Any]:
+        """The kubeconfig of one cluster, with one cluster, user and context."""
+
+    def delete_clusters(self, report: Report) -> list[str]:
+        """Delete the lab's clusters with everything they made; returns what was deleted."""
+
+    def leftovers(self) -> list[str]:
+        """Billable things of the lab that are still there."""
+
+    def stop(self) -> dict[str, Any]:
+        """End what was started for the cloud; `processes_left` names what still runs."""
+
+    def status(self) -> dict[str, Any]:
+        """Facts about the cloud: running, processes."""

@@ -1,0 +1,112 @@
+"""What a chapter works with: parameters, folder, cloud, and a client for each cluster.
+
+Chapters and checks get a `LabContext`; `labkit.lab.Lab` is one with the chapters as methods.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labkit.clients.kubernetes import Kubernetes
+from labkit.clients.linkerd import Linkerd
+from labkit.clients.prometheus import Prometheus
+from labkit.clouds import Cloud
+from labkit.errors import StateError
+from labkit.folder import LabFolder
+from labkit.params import Params
+
+WEST = "west"
+EAST = "east"
+CLUSTERS = (WEST, EAST)
+"""West sends, east serves."""
+
+
+Result = TypeVar("Result")
+
+
+def in_both(work: Callable[[str], Result]) -> dict[str, Result]:
+    """Do the same in west and east at the same time; the first failure is raised after both.
+
+    Args:
+        work: takes the cluster's name.
+    """
+    with ThreadPoolExecutor(len(CLUSTERS), thread_name_prefix="cluster") as pool:
+        # The context says to which cell of a notebook the output of a thread belongs.
+        tasks = {name: pool.submit(copy_context().run, work, name) for name in CLUSTERS}
+    return {name: task.result() for name, task in tasks.items()}
+
+
+FACTS = "facts.json"
+"""File of the facts that chapters record for the summary."""
+
+
+@dataclass
+class LabContext:
+    """One lab and the ways to its parts. Clients are made at first use and kept."""
+
+    params: Params
+    folder: LabFolder
+    cloud: Cloud
+    _kubernetes: dict[str, Kubernetes] = field(default_factory=dict, repr=False)
+    _linkerd: dict[str, Linkerd] = field(default_factory=dict, repr=False)
+    _prometheus: dict[str, Prometheus] = field(default_factory=dict, repr=False)
+
+    @property
+    def regions(self) -> Mapping[str, str]:
+        """Cluster name → region slug."""
+        return {WEST: self.params.west_region, EAST: self.params.east_region}
+
+    @property
+    def results(self) -> Path:
+        """Where figures and samples go: the run folder, or the lab's own folder by hand."""
+        path = Path(os.environ.get("LABKIT_RUN_FOLDER") or self.folder.root / "results")
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def kubernetes(self, cluster: str) -> Kubernetes:
+        """The API of one cluster.
+
+        Raises:
+            StateError: the clusters do not exist yet.
+        """
+        if not self.folder.kubeconfig.exists():
+            raise StateError(
+                f"The lab {self.params.lab_name} has no clusters yet",
+                seen=f"{self.folder.kubeconfig} does not exist",
+                fix="run notebook 01_clusters, or `labkit up`",
+            )
+        if cluster not in self._kubernetes:
+            self._kubernetes[cluster] = Kubernetes(
+                self.folder.kubeconfig, cluster, cache_dir=self.folder.cache
+            )
+        return self._kubernetes[cluster]
+
+    def linkerd(self, cluster: str) -> Linkerd:
+        """The `linkerd` command, pointed at one cluster."""
+        if cluster not in self._linkerd:
+            self._linkerd[cluster] = Linkerd(
+                self.cloud.linkerd_command, kubeconfig=self.folder.kubeconfig, context=cluster
+            )
+        return self._linkerd[cluster]
+
+    def prometheus(self, cluster: str) -> Prometheus:
+        """The Prometheus of viz of one cluster, reached through the cluster."""
+        if cluster not in self._prometheus:
+            self._prometheus[cluster] = Prometheus(self.kubernetes(cluster))
+        return self._prometheus[cluster]
+
+    def record(self, section: str, value: object) -> None:
+        """Keep the facts of one section for the summary; a second time replaces the first."""
+        path = self.results / FACTS
+        facts = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**facts, section: value}, indent=1))
+
+    def recorded(self, section: str) -> Any:
+        """Facts kept by `record`, None when there are none."""
+        path = self.results / FACTS
+        return json.loads(path.read_text()).get(section) if path.exists() else None

@@ -1,0 +1,1 @@
+"""The Kubernetes API of an embedded cluster: one server, one SQLite file, real clients."""

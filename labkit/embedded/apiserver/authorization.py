@@ -1,0 +1,150 @@
+"""What a user may do: role-based access control, as Kubernetes evaluates it.
+
+`system:masters` may do everything; everybody else what roles bound to the user, one of its groups
+or its service account allow. Roles are read from the store at every decision, so that a change
+holds at once. ClusterRoles that are aggregated carry their rules already (see `aggregation`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.embedded.apiserver.store import Entry, Store
+from labkit.embedded.apiserver.users import User
+
+_ROLES = "rbac.authorization.k8s.io/roles"
+_CLUSTER_ROLES = "rbac.authorization.k8s.io/clusterroles"
+_BINDINGS = "rbac.authorization.k8s.io/rolebindings"
+_CLUSTER_BINDINGS = "rbac.authorization.k8s.io/clusterrolebindings"
+MASTERS = "system:masters"
+
+Rule = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a request is about to do. With `path` it is no resource request."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+
+    @property
+    def full_resource(self) -> str:
+        """`pods` or `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+def refusal(user: User, attributes: Attributes) -> str:
+    """The sentence of the 403."""
+    if attributes.path:
+        return f'User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
+    where = (
+        f'in the namespace "{attributes.namespace}"'
+        if attributes.namespace
+        else "at the cluster scope"
+    )
+    return (
+        f'User "{user.name}" cannot {attributes.verb} resource "{attributes.full_resource}"'
+        f' in API group "{attributes.group}" {where}'
+    )
+
+
+def _listed(values: Sequence[str] | None, wanted: str) -> bool:
+    return values is not None and ("*" in values or wanted in values)
+
+
+def _resource_listed(values: Sequence[str] | None, attributes: Attributes) -> bool:
+    if not values:
+        return False
+    if "*" in values or attributes.full_resource in values:
+        return True
+    return bool(attributes.subresource) and f"*/{attributes.subresource}" in values
+
+
+def _path_listed(values: Sequence[str] | None, path: str) -> bool:
+    return any(
+        value in ("*", path) or (value.endswith("*") and path.startswith(value[:-1]))
+        for value in values or ()
+    )
+
+
+def rule_allows(rule: Rule, attributes: Attributes) -> bool:
+    """Whether one rule of a role covers the request."""
+    if not _listed(rule.get("verbs"), attributes.verb):
+        return False
+    if attributes.path:
+        return _path_listed(rule.get("nonResourceURLs"), attributes.path)
+    names = rule.get("resourceNames")
+    return (
+        _listed(rule.get("apiGroups"), attributes.group)
+        and _resource_listed(rule.get("resources"), attributes)
+        and (not names or attributes.name in names)
+    )
+
+
+def _matched_subject(binding: Entry, user: User) -> str | None:
+    """`User "alice"`: the subject of the binding that is this user."""
+    for subject in binding.obj.get("subjects") or ():
+        kind, name = subject.get("kind"), subject.get("name")
+        if kind == "User" and name == user.name:
+            return f'User "{name}"'
+        if kind == "Group" and name in user.groups:
+            return f'Group "{name}"'
+        if kind == "ServiceAccount":
+            namespace = subject.get("namespace") or binding.namespace
+            if user.name == f"system:serviceaccount:{namespace}:{name}":
+                return f'ServiceAccount "{name}/{namespace}"'
+    return None
+
+
+class Authorizer:
+    """Decides requests by the roles and bindings in the store."""
+
+    def __init__(self, store: Store, *, enforce: bool = True) -> None:
+        self._store = store
+        self._enforce = enforce
+
+    def authorize(self, user: User, attributes: Attributes) -> tuple[bool, str]:
+        """Whether the user may, and why (empty for system:masters and for a refusal)."""
+        if MASTERS in user.groups:
+            return True, ""
+        if not self._enforce and "system:authenticated" in user.groups:
+            return True, ""
+        for rule, reason in self.rules(user, attributes.namespace):
+            if rule_allows(rule, attributes):
+                return True, reason
+        return False, ""
+
+    def rules(self, user: User, namespace: str) -> Iterator[tuple[Rule, str]]:
+        """Every rule that holds for the user there, with the sentence that says why."""
+        bindings = [
+            ("ClusterRoleBinding", entry) for entry in self._store.entries(_CLUSTER_BINDINGS)
+        ]
+        if namespace:
+            found = self._store.entries(_BINDINGS, namespace)
+            bindings += [("RoleBinding", entry) for entry in found]
+        for kind, binding in bindings:
+            subject = _matched_subject(binding, user)
+            if subject is None:
+                continue
+            reference = binding.obj["roleRef"]
+            role = self._role(reference, binding.namespace)
+            if role is None:
+                continue
+            label = binding.name if kind[0] == "C" else f"{binding.name}/{binding.namespace}"
+            reason = (
+                f'RBAC: allowed by {kind} "{label}" of {reference["kind"]}'
+                f' "{reference["name"]}" to {subject}'
+            )
+            for rule in role.obj.get("rules") or ():
+                yield rule, reason
+
+    def _role(self, reference: dict[str, Any], namespace: str) -> Entry | None:
+        if reference.get("kind") == "ClusterRole":
+            return self._store.get(_CLUSTER_ROLES, "", reference["name"])
+        return self._store.get(_ROLES, namespace, reference["name"])

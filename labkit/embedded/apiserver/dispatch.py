@@ -1,0 +1,137 @@
+"""From an HTTP request to its handler: who asks, may they, what is it, and what if it fails.
+
+The only place where errors become responses. Every refusal for lack of rights leaves one audit
+line in the log.
+"""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from labkit.embedded.apiserver import (
+    deleting,
+    impersonation,
+    patches,
+    reading,
+    requests,
+    responses,
+    reviews,
+    status,
+    streaming,
+    subresources,
+    token_requests,
+    watching,
+    wellknown,
+    writing,
+)
+from labkit.embedded.apiserver.authorization import Attributes, refusal
+from labkit.embedded.apiserver.backend import Backend
+from labkit.embedded.apiserver.requests import Call
+from labkit.embedded.apiserver.users import User
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Backend, Call], Awaitable[web.StreamResponse]]
+
+_OBJECTS: dict[str, Handler] = {
+    "get": reading.get,
+    "list": reading.list_objects,
+    "watch": watching.watch,
+    "create": writing.create,
+    "update": writing.update,
+    "patch": patches.patch,
+    "delete": deleting.delete,
+    "deletecollection": deleting.delete_collection,
+}
+_SUBRESOURCES: dict[str, Handler] = {
+    "attach": streaming.upgrade,
+    "binding": subresources.bind,
+    "eviction": subresources.evict,
+    "exec": streaming.upgrade,
+    "finalize": subresources.finalize,
+    "log": streaming.log,
+    "portforward": streaming.upgrade,
+    "proxy": streaming.proxy,
+    "scale": subresources.scale,
+    "token": token_requests.request_token,
+}
+
+
+def handler_of(call: Call) -> Handler:
+    """The function that answers a call whose resource is known."""
+    if call.subresource in _SUBRESOURCES:
+        return _SUBRESOURCES[call.subresource]
+    if call.plural in reviews.RESOURCES and call.group.endswith(".k8s.io"):
+        return reviews.review
+    if call.plural == "bindings" and not call.group:
+        return subresources.bind
+    return _OBJECTS[call.verb]
+
+
+class Dispatcher:
+    """The request handler of one API server."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, whatever it is."""
+        call: Call | None = None
+        try:
+            backend = self._backend
+            user = backend.authenticator.user(request)
+            if "Impersonate-User" in request.headers or "Impersonate-Group" in request.headers:
+                user = impersonation.effective_user(user, request, backend.authorizer)
+            call = requests.parse(request)
+            if call is None:
+                return await self._path(request, user)
+            call.user = user
+            return await self._resource(call)
+        except status.ApiError as error:
+            return _refusal(error, call)
+        except (ConnectionError, TimeoutError) as error:
+            logger.debug("%s %s: %s", request.method, request.path, error)
+            raise
+        except sqlite3.Error as error:
+            logger.exception("cannot store: %s %s", request.method, request.path)
+            return _refusal(status.internal(f"the database refused: {error}"), call)
+        except Exception as error:
+            logger.exception("%s %s failed", request.method, request.path)
+            return _refusal(status.internal(f"{type(error).__name__}: {error}"), call)
+
+    async def _resource(self, call: Call) -> web.StreamResponse:
+        allowed, _ = self._backend.authorizer.authorize(call.user, call.attributes)
+        if not allowed:
+            text = refusal(call.user, call.attributes)
+            logger.info("audit: forbidden: %s", text)
+            raise status.forbidden(call.plural, call.name, text, call.group)
+        registry = self._backend.registry
+        if not registry.has_version(call.group, call.version):
+            if not registry.is_built_in(call.group):
+                return web.Response(status=404, text="404 page not found\n")
+            raise status.no_such_resource()
+        requests.resolve(call, registry)
+        return await handler_of(call)(self._backend, call)
+
+    async def _path(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
+        verb = {"GET": "get", "HEAD": "get"}.get(request.method, request.method.lower())
+        attributes = Attributes(verb=verb, path=request.path)
+        allowed, _ = self._backend.authorizer.authorize(user, attributes)
+        if not allowed:
+            text = refusal(user, attributes)
+            logger.info("audit: forbidden: %s", text)
+            raise status.forbidden_path(text)
+        return await wellknown.respond(self._backend, request)
+
+
+def _refusal(error: status.ApiError, call: Call | None) -> web.Response:
+    body: Any = json.dumps(error.body, separators=(",", ":"), ensure_ascii=False)
+    response = responses.raw(body.encode("utf-8", "replace"), code=error.code, call=call)
+    seconds = (error.body.get("details") or {}).get("retryAfterSeconds")
+    if seconds:
+        response.headers["Retry-After"] = str(seconds)
+    return response

@@ -1,0 +1,72 @@
+"""What the store hands out: objects with their JSON, events, and the error of a lost history."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Object = dict[str, Any]
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+Key = tuple[str, str]
+"""(namespace or "", name)"""
+
+
+class Expired(LookupError):  # noqa: N818 - reads as what happened
+    """The wanted version is older than the history; `oldest` is the first that is not."""
+
+    def __init__(self, wanted: int, oldest: int) -> None:
+        super().__init__(f"too old resource version: {wanted} ({oldest})")
+        self.oldest = oldest
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One object as it is stored.
+
+    Attributes:
+        parsed: the object, None when only its JSON is kept; read `obj`.
+        raw: its JSON, beginning with kind and apiVersion.
+        cut: where the rest begins in `raw` (lists leave kind and apiVersion out).
+    """
+
+    namespace: str
+    name: str
+    rv: int
+    parsed: Object | None
+    raw: bytes
+    cut: int
+
+    @property
+    def obj(self) -> Object:
+        """The object; it is never changed."""
+        if self.parsed is None:
+            found: Object = json.loads(self.raw)
+            return found
+        return self.parsed
+
+    def retire(self) -> None:
+        """Keep the JSON only, a tenth of the size: the object is no longer the current one."""
+        self.parsed = None
+
+    @property
+    def item(self) -> bytes:
+        """The JSON without kind and apiVersion."""
+        return b"{" + self.raw[self.cut :]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change. `previous` is the object before it (None for ADDED)."""
+
+    rv: int
+    type: EventType
+    entry: Entry
+    previous: Entry | None
+
+
+def encode(obj: Object) -> tuple[bytes, int]:
+    """JSON with kind and apiVersion first, and where the rest begins."""
+    head = json.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"]}, separators=(",", ":"))
+    rest = {key: value for key, value in obj.items() if key not in {"kind", "apiVersion"}}
+    body = json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
+    prefix = head[:-1].encode()
+    return prefix + (b"," if rest else b"") + body[1:], len(prefix) + (1 if rest else 0)

@@ -1,0 +1,213 @@
+"""How answers look: JSON or YAML, whole objects, tables, or metadata only.
+
+Objects go out as they are stored whenever possible (bytes, not dicts); everything else is built
+from the dicts.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+from aiohttp import web
+
+from labkit.embedded.apiserver import status
+from labkit.embedded.apiserver.backend import now
+from labkit.embedded.apiserver.conversion import convert
+from labkit.embedded.apiserver.requests import Call
+from labkit.embedded.apiserver.resources import Resource
+from labkit.embedded.apiserver.rules import tables
+from labkit.embedded.apiserver.store import Entry, Object
+
+Shape = Literal["object", "table", "metadata"]
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as Go writes it: double quotes where quotes are needed, no aliases."""
+
+    def choose_scalar_style(self) -> str:
+        style = str(super().choose_scalar_style() or "")
+        return '"' if style == "'" else style
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML asks
+        return True
+
+
+_ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What the client wants: shape, and JSON or YAML."""
+
+    shape: Shape = "object"
+    yaml: bool = False
+    version: str = "v1"
+
+
+def accepted(request: web.BaseRequest) -> Accepted:
+    """The first representation in Accept that is written here; 406 when there is none."""
+    header = request.headers.get("Accept", "")
+    if not header:
+        return Accepted()
+    for clause in header.split(","):
+        media, *parameters = [part.strip() for part in clause.split(";")]
+        options = dict(part.split("=", 1) for part in parameters if "=" in part)
+        if media in ("*/*", "application/*", "application/json", "application/yaml"):
+            version = options.get("v", "v1")
+            if options.get("g", "meta.k8s.io") != "meta.k8s.io" or version not in ("v1", "v1beta1"):
+                continue
+            wants_yaml = media == "application/yaml"
+            match options.get("as", ""):
+                case "Table":
+                    return Accepted("table", wants_yaml, version)
+                case "PartialObjectMetadata" | "PartialObjectMetadataList":
+                    return Accepted("metadata", wants_yaml, version)
+                case "":
+                    return Accepted(yaml=wants_yaml)
+                case _:
+                    raise status.not_convertible()
+    raise status.not_acceptable()
+
+
+def warning_headers(call: Call | None) -> list[tuple[str, str]]:
+    """The Warning headers of an answer."""
+    if call is None:
+        return []
+    texts = list(call.warnings)
+    if call.plural == "endpoints" and not call.group:
+        texts.append(_ENDPOINTS_WARNING)
+    return [
+        ("Warning", '299 - "' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+        for text in texts
+    ]
+
+
+def raw(body: bytes, *, code: int = 200, call: Call | None = None) -> web.Response:
+    """An answer that is JSON already."""
+    response = web.Response(body=body, status=code, content_type="application/json")
+    for name, value in warning_headers(call):
+        response.headers.add(name, value)
+    return response
+
+
+def document(
+    value: Any, *, code: int = 200, call: Call | None = None, as_yaml: bool = False
+) -> web.Response:
+    """An answer from a dict."""
+    if as_yaml:
+        response = web.Response(
+            text=yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=2**20),
+            status=code,
+            content_type="application/yaml",
+        )
+        for name, header in warning_headers(call):
+            response.headers.add(name, header)
+        return response
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return raw(body, code=code, call=call)
+
+
+def one(call: Call, obj: Object, *, code: int = 200, kind: Accepted | None = None) -> web.Response:
+    """One object in the representation that the client wants."""
+    want = kind or accepted(call.request)
+    if want.shape == "object":
+        return document(obj, code=code, call=call, as_yaml=want.yaml)
+    if want.shape == "metadata":
+        return document(partial(obj), code=code, call=call, as_yaml=want.yaml)
+    table = as_table(call, [obj], version=want.version)
+    table["metadata"] = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+    return document(table, code=code, call=call, as_yaml=want.yaml)
+
+
+def stored(call: Call, entry: Entry, *, code: int = 200) -> web.Response:
+    """One stored object in the representation that the client wants."""
+    want = accepted(call.request)
+    resource = call.resource
+    if want == Accepted() and resource.api_version == resource.storage_version:
+        return raw(entry.raw, code=code, call=call)
+    return one(call, convert(entry.obj, resource), code=code, kind=want)
+
+
+def partial(obj: Object, version: str = "v1") -> Object:
+    """The metadata of an object, as an object."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": obj["metadata"],
+    }
+
+
+def as_table(call: Call, objects: Sequence[Object], *, version: str = "v1") -> Object:
+    """The Table of objects, with the columns of their kind."""
+    resource = call.resource
+    columns, rows = tables.table(
+        table_key(resource), list(objects), columns_of_crd=crd_columns(resource), now=now()
+    )
+    include = call.query.get("includeObject", "Metadata")
+    if include not in ("None", "Metadata", "Object"):
+        raise status.bad_request(f"unrecognized includeObject value: {include!r}")
+    for row, obj in zip(rows, objects, strict=True):
+        if include == "None":
+            row.pop("object", None)
+        else:
+            row["object"] = obj if include == "Object" else partial(obj, version)
+    return {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": {},
+        "columnDefinitions": columns,
+        "rows": rows,
+    }
+
+
+def table_key(resource: Resource) -> str:
+    """How the tables know a kind: `Pod`, `Deployment.apps`."""
+    return f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+
+
+def crd_columns(resource: Resource) -> list[dict[str, Any]] | None:
+    """The printer columns of a custom resource; None for a built-in one."""
+    if resource.crd is None:
+        return None
+    for version in resource.crd["spec"]["versions"]:
+        if version["name"] == resource.version:
+            return list(version.get("additionalPrinterColumns") or [])
+    return []
+
+
+def listing(
+    call: Call, entries: Sequence[Entry], *, metadata: dict[str, Any], kind: Accepted
+) -> web.Response:
+    """A list in the representation that the client wants."""
+    resource = call.resource
+    if kind == Accepted() and resource.api_version == resource.storage_version:
+        return raw(_list_bytes(resource, entries, metadata), call=call)
+    objects = [convert(entry.obj, resource) for entry in entries]
+    if kind.shape == "table":
+        table = as_table(call, objects, version=kind.version)
+        table["metadata"] = metadata
+        return document(table, call=call, as_yaml=kind.yaml)
+    if kind.shape == "metadata":
+        found = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+        items: Iterable[Object] = [partial(obj) for obj in objects]
+    else:
+        found = {"kind": resource.list_kind, "apiVersion": resource.api_version}
+        items = objects
+        if resource.crd is None:
+            items = [
+                {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+                for obj in objects
+            ]
+    whole = {**found, "metadata": metadata, "items": list(items)}
+    return document(whole, call=call, as_yaml=kind.yaml)
+
+
+def _list_bytes(resource: Resource, entries: Sequence[Entry], metadata: dict[str, Any]) -> bytes:
+    head = json.dumps(
+        {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata},
+        separators=(",", ":"),
+    )
+    items = [e.raw for e in entries] if resource.crd else [e.item for e in entries]
+    return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}"

@@ -1,0 +1,274 @@
+"""What Kubernetes fills in for each kind, as a table.
+
+A row is a path in the object (`[]` stands for every element of a list), a field and its value, or
+a function of the parent. A dict's own fields are filled in first, in the order of the table, then
+what is below it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from labkit.embedded.apiserver.rules.default_pods import POD_SPEC_RULES, Object, Rule, under
+
+
+def _rolling_update(strategy: Object) -> Any:
+    rolling = strategy.get("type") == "RollingUpdate"
+    return {"maxUnavailable": "25%", "maxSurge": "25%"} if rolling else None
+
+
+def _daemon_update(strategy: Object) -> Any:
+    rolling = strategy.get("type") == "RollingUpdate"
+    return {"maxUnavailable": 1, "maxSurge": 0} if rolling else None
+
+
+def _partition(strategy: Object) -> Any:
+    return {"partition": 0} if strategy.get("type") == "RollingUpdate" else None
+
+
+DEPLOYMENT_RULES: tuple[Rule, ...] = (
+    ("spec", "replicas", 1),
+    ("spec", "strategy", {}),
+    ("spec.strategy", "type", "RollingUpdate"),
+    ("spec.strategy", "rollingUpdate", _rolling_update),
+    ("spec.strategy.rollingUpdate", "maxUnavailable", "25%"),
+    ("spec.strategy.rollingUpdate", "maxSurge", "25%"),
+    ("spec", "revisionHistoryLimit", 10),
+    ("spec", "progressDeadlineSeconds", 600),
+    *under("spec.template.spec", POD_SPEC_RULES),
+    ("", "status", {}),
+)
+JOB_SPEC_RULES: tuple[Rule, ...] = (
+    ("", "completions", lambda spec: 1 if spec.get("parallelism") is None else None),
+    ("", "parallelism", 1),
+    ("", "backoffLimit", lambda spec: 2147483647 if "backoffLimitPerIndex" in spec else 6),
+    ("", "completionMode", "NonIndexed"),
+    ("", "suspend", False),
+    (
+        "",
+        "podReplacementPolicy",
+        lambda s: "Failed" if "podFailurePolicy" in s else "TerminatingOrFailed",
+    ),
+    *under("template.spec", POD_SPEC_RULES),
+)
+
+
+def _external_traffic(spec: Object) -> Any:
+    external = spec.get("type") in ("NodePort", "LoadBalancer") or spec.get("externalIPs")
+    return "Cluster" if external else None
+
+
+def _internal_traffic(spec: Object) -> Any:
+    return None if spec.get("type") == "ExternalName" else "Cluster"
+
+
+def _affinity_config(spec: Object) -> Any:
+    client = spec.get("sessionAffinity") == "ClientIP"
+    return {"clientIP": {"timeoutSeconds": 10800}} if client else None
+
+
+def _node_ports(spec: Object) -> Any:
+    return True if spec.get("type") == "LoadBalancer" else None
+
+
+WEBHOOK_RULES: tuple[Rule, ...] = (
+    ("webhooks[]", "failurePolicy", "Fail"),
+    ("webhooks[]", "matchPolicy", "Equivalent"),
+    ("webhooks[]", "namespaceSelector", {}),
+    ("webhooks[]", "objectSelector", {}),
+    ("webhooks[]", "timeoutSeconds", 10),
+    ("webhooks[].rules[]", "scope", "*"),
+    ("webhooks[].clientConfig.service", "port", 443),
+)
+
+
+def _subject_group(subject: Object) -> Any:
+    return None if subject.get("kind") == "ServiceAccount" else "rbac.authorization.k8s.io"
+
+
+BINDING_RULES: tuple[Rule, ...] = (
+    ("roleRef", "apiGroup", "rbac.authorization.k8s.io"),
+    ("subjects[]", "apiGroup", _subject_group),
+)
+TIME_UNKNOWN = ("eventTime", "firstTimestamp", "lastTimestamp")
+NODE_INFO = dict.fromkeys(
+    (
+        "machineID",
+        "systemUUID",
+        "bootID",
+        "kernelVersion",
+        "osImage",
+        "containerRuntimeVersion",
+        "kubeletVersion",
+        "kubeProxyVersion",
+        "operatingSystem",
+        "architecture",
+    ),
+    "",
+)
+
+
+def _list_kind(names: Object) -> str:
+    return f"{names.get('kind', '')}List"
+
+
+def _singular(names: Object) -> str:
+    return str(names.get("kind", "")).lower()
+
+
+RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
+    ("", "Pod"): (
+        ("", "spec", {}),
+        ("spec", "enableServiceLinks", True),
+        *under("spec", POD_SPEC_RULES),
+        ("", "status", {}),
+        ("status", "phase", "Pending"),
+    ),
+    ("", "PodTemplate"): under("template.spec", POD_SPEC_RULES),
+    ("", "ReplicationController"): (
+        ("spec", "replicas", 1),
+        (
+            "spec",
+            "selector",
+            lambda spec: (spec.get("template") or {}).get("metadata", {}).get("labels"),
+        ),
+        *under("spec.template.spec", POD_SPEC_RULES),
+        ("", "status", {}),
+    ),
+    ("", "Service"): (
+        ("", "spec", {}),
+        ("spec", "type", "ClusterIP"),
+        ("spec", "sessionAffinity", "None"),
+        ("spec", "sessionAffinityConfig", _affinity_config),
+        ("spec.ports[]", "protocol", "TCP"),
+        ("spec.ports[]", "targetPort", lambda port: port.get("port")),
+        ("spec", "externalTrafficPolicy", _external_traffic),
+        ("spec", "internalTrafficPolicy", _internal_traffic),
+        ("spec", "allocateLoadBalancerNodePorts", _node_ports),
+        ("", "status", {}),
+        ("status", "loadBalancer", {}),
+        ("status.loadBalancer.ingress[]", "ipMode", lambda item: "VIP" if item.get("ip") else None),
+    ),
+    ("", "Endpoints"): (("subsets[].ports[]", "protocol", "TCP"),),
+    ("", "Secret"): (("", "type", "Opaque"),),
+    ("", "Namespace"): (
+        ("metadata", "labels", {}),
+        ("", "spec", {}),
+        ("spec", "finalizers", ["kubernetes"]),
+        ("", "status", {}),
+        ("status", "phase", "Active"),
+    ),
+    ("", "Node"): (
+        ("", "spec", {}),
+        ("", "status", {}),
+        ("status", "daemonEndpoints", {"kubeletEndpoint": {"Port": 0}}),
+        ("status", "nodeInfo", NODE_INFO),
+        ("status.conditions[]", "lastHeartbeatTime", ...),
+        ("status.conditions[]", "lastTransitionTime", ...),
+    ),
+    ("", "Event"): (
+        *(("", name, ...) for name in TIME_UNKNOWN),
+        ("", "source", {}),
+        ("", "reportingComponent", ""),
+        ("", "reportingInstance", ""),
+    ),
+    ("", "PersistentVolumeClaim"): (
+        ("spec", "volumeMode", "Filesystem"),
+        ("", "status", {}),
+        ("status", "phase", "Pending"),
+    ),
+    ("", "PersistentVolume"): (
+        ("spec", "volumeMode", "Filesystem"),
+        ("spec", "persistentVolumeReclaimPolicy", "Retain"),
+        ("", "status", {}),
+        ("status", "phase", "Pending"),
+    ),
+    ("apps", "Deployment"): DEPLOYMENT_RULES,
+    ("apps", "ReplicaSet"): (
+        ("spec", "replicas", 1),
+        *under("spec.template.spec", POD_SPEC_RULES),
+        ("", "status", {}),
+        ("status", "replicas", 0),
+    ),
+    ("apps", "StatefulSet"): (
+        ("spec", "replicas", 1),
+        ("spec", "podManagementPolicy", "OrderedReady"),
+        ("spec", "updateStrategy", {}),
+        ("spec.updateStrategy", "type", "RollingUpdate"),
+        ("spec.updateStrategy", "rollingUpdate", _partition),
+        ("spec.updateStrategy.rollingUpdate", "partition", 0),
+        ("spec", "revisionHistoryLimit", 10),
+        (
+            "spec",
+            "persistentVolumeClaimRetentionPolicy",
+            {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        ),
+        *under("spec.template.spec", POD_SPEC_RULES),
+        ("spec.volumeClaimTemplates[].spec", "volumeMode", "Filesystem"),
+        ("", "status", {}),
+        ("status", "replicas", 0),
+        ("status", "availableReplicas", 0),
+    ),
+    ("apps", "DaemonSet"): (
+        ("spec", "updateStrategy", {}),
+        ("spec.updateStrategy", "type", "RollingUpdate"),
+        ("spec.updateStrategy", "rollingUpdate", _daemon_update),
+        ("spec.updateStrategy.rollingUpdate", "maxUnavailable", 1),
+        ("spec.updateStrategy.rollingUpdate", "maxSurge", 0),
+        ("spec", "revisionHistoryLimit", 10),
+        *under("spec.template.spec", POD_SPEC_RULES),
+        ("", "status", {}),
+        *(
+            ("status", name, 0)
+            for name in (
+                "currentNumberScheduled",
+                "numberMisscheduled",
+                "desiredNumberScheduled",
+                "numberReady",
+            )
+        ),
+    ),
+    ("batch", "Job"): (*under("spec", JOB_SPEC_RULES), ("", "status", {})),
+    ("batch", "CronJob"): (
+        ("spec", "concurrencyPolicy", "Allow"),
+        ("spec", "suspend", False),
+        ("spec", "successfulJobsHistoryLimit", 3),
+        ("spec", "failedJobsHistoryLimit", 1),
+        *under("spec.jobTemplate.spec.template.spec", POD_SPEC_RULES),
+        ("", "status", {}),
+    ),
+    ("discovery.k8s.io", "EndpointSlice"): (
+        ("endpoints[]", "conditions", {}),
+        ("ports[]", "protocol", "TCP"),
+        ("ports[]", "name", ""),
+    ),
+    ("coordination.k8s.io", "Lease"): (("", "spec", {}),),
+    ("rbac.authorization.k8s.io", "RoleBinding"): BINDING_RULES,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): BINDING_RULES,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): (
+        *WEBHOOK_RULES,
+        ("webhooks[]", "reinvocationPolicy", "Never"),
+    ),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): WEBHOOK_RULES,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): (
+        ("spec", "conversion", {"strategy": "None"}),
+        ("spec", "names", {}),
+        ("spec.names", "singular", _singular),
+        ("spec.names", "listKind", _list_kind),
+        ("", "status", {}),
+    ),
+    ("apiregistration.k8s.io", "APIService"): (("spec.service", "port", 443), ("", "status", {})),
+    ("networking.k8s.io", "Ingress"): (("", "status", {}), ("status", "loadBalancer", {})),
+    ("networking.k8s.io", "NetworkPolicy"): (
+        (
+            "spec",
+            "policyTypes",
+            lambda spec: ["Ingress", "Egress"] if "egress" in spec else ["Ingress"],
+        ),
+    ),
+    ("policy", "PodDisruptionBudget"): (("", "status", {}),),
+    ("autoscaling", "HorizontalPodAutoscaler"): (("spec", "minReplicas", 1), ("", "status", {})),
+    ("storage.k8s.io", "StorageClass"): (
+        ("", "reclaimPolicy", "Delete"),
+        ("", "volumeBindingMode", "Immediate"),
+    ),
+}

@@ -1,0 +1,240 @@
+"""Sets of fields in the notation of `fieldsV1`, and typed comparison of objects by schema.
+
+A set is a tree of dicts: `{"f:spec": {"f:replicas": {".": {}}}}`. Here every member carries "."
+(the wire leaves it out for leaves: `decode` and `encode` convert). Lists with keys have elements
+`k:{...}`, sets have `v:...`; every other list, and every map marked atomic, is a leaf.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from labkit.embedded.apiserver.rules.patching import child_schema
+from labkit.embedded.apiserver.rules.schemas import Schema
+
+FieldSet = dict[str, Any]
+MEMBER = "."
+STRUCTS = {"metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate"}
+"""Fields that are never absent in Kubernetes' own types, so that nobody ever adds them."""
+
+
+class FieldSetError(ValueError):
+    """An object that does not fit its schema; the message is that of server-side apply."""
+
+
+def list_type(schema: Schema) -> str:
+    """Returns `map`, `set` or `atomic` (the default of lists)."""
+    return str(schema.get("x-kubernetes-list-type", "atomic"))
+
+
+def is_atomic(value: Any, schema: Schema) -> bool:
+    """Tells whether a value has one owner as a whole."""
+    if isinstance(value, list):
+        return list_type(schema) not in ("map", "set")
+    return not isinstance(value, dict) or schema.get("x-kubernetes-map-type") == "atomic"
+
+
+def element_key(item: Any, schema: Schema) -> str:
+    """Returns the name of a list element: its keys (defaults filled in) or its value.
+
+    Raises:
+        FieldSetError: the element lacks a key that has no default.
+    """
+    if list_type(schema) == "set":
+        return "v:" + json.dumps(item, separators=(",", ":"))
+    keys = {}
+    properties = (schema.get("items") or {}).get("properties") or {}
+    for name in schema.get("x-kubernetes-list-map-keys") or ():
+        value = item.get(name) if isinstance(item, dict) else None
+        if value is None:
+            value = properties.get(name, {}).get("default")
+        if value is None and not isinstance(item, dict):
+            raise FieldSetError("associative list with keys may not have non-map elements")
+        if value is None:
+            raise FieldSetError(
+                "associative list with keys has an element that omits key field "
+                f'"{name}" (and doesn\'t have default value)'
+            )
+        keys[name] = value
+    return "k:" + json.dumps(keys, separators=(",", ":"), sort_keys=True)
+
+
+def children(value: Any, schema: Schema) -> Iterator[tuple[str, Any, Schema]]:
+    """Yields (path element, value, schema) of everything one level below a container."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"f:{key}", item, child_schema(schema, key)
+    elif isinstance(value, list):
+        items = schema.get("items") or {}
+        for item in value:
+            yield element_key(item, schema), item, items
+
+
+def fields_of(value: Any, schema: Schema) -> FieldSet:
+    """Returns the fields that a manager claims by applying a value: leaves and list elements."""
+    result: FieldSet = {}
+    for key, item, part in children(value, schema):
+        if key in result:
+            raise FieldSetError(f"duplicate entries for key {element_text(key)}")
+        if is_atomic(item, part) or not item:
+            result[key] = {MEMBER: {}}
+        else:
+            result[key] = fields_of(item, part)
+            if not key.startswith("f:"):
+                result[key][MEMBER] = {}
+    return result
+
+
+def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
+    """Compares two containers of one schema.
+
+    Returns:
+        The fields that `new` adds or changes, and those that it removes.
+    """
+    changed: FieldSet = {}
+    removed: FieldSet = {}
+    custom = bool(schema.get("x-labkit-custom"))
+    before = {key: (item, part) for key, item, part in children(old or {}, schema)}
+    after = {key: (item, part) for key, item, part in children(new or {}, schema)}
+    required = schema.get("required") or ()
+    for key, (item, part) in after.items():
+        given = key[2:] in required or (
+            key[2:] in STRUCTS and "properties" in schema and not custom
+        )
+        known = before.get(key, (None, part))[0]
+        exists = key in before or (given and key.startswith("f:") and isinstance(item, dict | list))
+        _compare_one(key, (known, item, part), exists=exists, changed=changed, removed=removed)
+    for key, (item, part) in before.items():
+        if key not in after:
+            removed[key] = {**_all_fields(item, part), MEMBER: {}}
+    return changed, removed
+
+
+def _compare_one(
+    key: str,
+    values: tuple[Any, Any, Schema],
+    *,
+    exists: bool,
+    changed: FieldSet,
+    removed: FieldSet,
+) -> None:
+    old, new, part = values
+    if not exists:
+        changed[key] = {**_all_fields(new, part), MEMBER: {}}
+    elif is_atomic(new, part) or (old is not None and type(old) is not type(new)):
+        if old != new:
+            changed[key] = {MEMBER: {}}
+    else:
+        below, gone = compare(old if old is not None else type(new)(), new, part)
+        if below:
+            changed[key] = below
+        if gone:
+            removed[key] = gone
+
+
+def _all_fields(value: Any, schema: Schema) -> FieldSet:
+    result: FieldSet = {}
+    if not is_atomic(value, schema):
+        for key, item, part in children(value, schema):
+            result[key] = {**_all_fields(item, part), MEMBER: {}}
+    return result
+
+
+def union(left: FieldSet, right: FieldSet) -> FieldSet:
+    """Returns the fields of both sets."""
+    result = dict(left)
+    for key, value in right.items():
+        result[key] = union(result[key], value) if key in result else value
+    return result
+
+
+def difference(left: FieldSet, right: FieldSet) -> FieldSet:
+    """Returns the fields of `left` that are not members of `right`."""
+    result: FieldSet = {}
+    for key, value in left.items():
+        if key == MEMBER:
+            if MEMBER not in right:
+                result[MEMBER] = {}
+        elif key not in right:
+            result[key] = value
+        elif rest := difference(value, right[key]):
+            result[key] = rest
+    return result
+
+
+def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
+    """Returns the fields that are members of both sets."""
+    result: FieldSet = {}
+    for key, value in left.items():
+        if key in right:
+            if key == MEMBER:
+                result[MEMBER] = {}
+            elif rest := intersection(value, right[key]):
+                result[key] = rest
+    return result
+
+
+def without(fields: FieldSet, paths: tuple[tuple[str, ...], ...]) -> FieldSet:
+    """Returns the set without some sub-trees, given as paths of field names."""
+    result = fields
+    for path in paths:
+        tree: FieldSet | None = result
+        for name in path:
+            tree = tree.get(f"f:{name}") if tree is not None else None
+        if tree is not None:
+            result = _drop(result, path)
+    return result
+
+
+def _drop(fields: FieldSet, path: tuple[str, ...]) -> FieldSet:
+    key = f"f:{path[0]}"
+    result = {name: value for name, value in fields.items() if name != key}
+    if len(path) > 1:
+        rest = _drop(fields[key], path[1:])
+        if rest:
+            result[key] = rest
+    return result
+
+
+def paths(fields: FieldSet, prefix: str = "") -> Iterator[str]:
+    """Yields each member as Kubernetes prints it: `.spec.ports[port=80,protocol="TCP"].name`."""
+    names = sorted(key for key in fields if key != MEMBER)
+    for key in names:
+        if MEMBER in fields[key]:
+            yield prefix + element_text(key)
+    for key in names:
+        yield from paths(fields[key], prefix + element_text(key))
+
+
+def element_text(key: str) -> str:
+    """Returns one path element as Kubernetes prints it."""
+    kind, _, rest = key.partition(":")
+    if kind == "f":
+        return f".{rest}"
+    if kind == "v":
+        return f"[={rest}]"
+    if kind == "k":
+        pairs = json.loads(rest)
+        return "[" + ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(pairs.items())) + "]"
+    return f"[{rest}]"
+
+
+def encode(fields: FieldSet) -> FieldSet:
+    """Returns the wire form: a member without anything below it is `{}`."""
+    result = {key: encode(value) for key, value in sorted(fields.items()) if key != MEMBER}
+    if MEMBER in fields and result:
+        result = {MEMBER: {}, **result}
+    return result
+
+
+def decode(fields: Mapping[str, Any]) -> FieldSet:
+    """Returns the set of a wire form."""
+    result: FieldSet = {}
+    for key, value in fields.items():
+        if key == MEMBER:
+            result[MEMBER] = {}
+        elif not isinstance(value, Mapping) or not value:
+            result[key] = {MEMBER: {}}
+        else:
+            result[key] = decode(value)
+    return result

@@ -1,0 +1,278 @@
+"""What Kubernetes demands of each kind: the table of checks, and those of the simple kinds.
+
+Each takes the object, the stored one (None on creation) and the list of problems. References to
+other objects and allocation of addresses are the server's business.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from labkit.embedded.apiserver.rules import names, networkrules, podrules, workloadrules
+from labkit.embedded.apiserver.rules.causes import Problems
+from labkit.embedded.apiserver.rules.podrules import not_negative
+
+Object = Mapping[str, Any]
+Check = Callable[[Object, Object | None, Problems], None]
+MEGABYTE = 1024 * 1024
+SECRET_KEYS: Mapping[str, tuple[str, ...]] = {
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+SEALED = "field is immutable when `immutable` is set"
+ACCOUNT_NAME = "kubernetes.io/service-account.name"
+
+
+def _sealed(obj: Object, old: Object | None, fields: Sequence[str], problems: Problems) -> None:
+    if old is None or not old.get("immutable"):
+        return
+    if not obj.get("immutable"):
+        problems.forbidden("immutable", SEALED)
+    for field in fields:
+        if (obj.get(field) or {}) != (old.get(field) or {}):
+            problems.forbidden(field, SEALED)
+
+
+def config_map(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Keys, size, `immutable`."""
+    data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
+    for field, values in (("data", data), ("binaryData", binary)):
+        for key in sorted(values):
+            problems.invalid(f"{field}[{key}]", key, *names.config_key(key))
+            if field == "data" and key in binary:
+                problems.invalid(f"{field}[{key}]", key, "duplicate of key present in binaryData")
+    if sum(len(str(value)) for value in (*data.values(), *binary.values())) > MEGABYTE:
+        problems.too_long("", MEGABYTE)
+    _sealed(obj, old, ("data", "binaryData"), problems)
+
+
+def secret(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Type, the keys that it needs, `immutable`."""
+    data, kind = obj.get("data") or {}, str(obj.get("type") or "")
+    if old is not None:
+        problems.immutable("type", kind, old.get("type"))
+    _sealed(obj, old, ("data",), problems)
+    for key in sorted(data):
+        problems.invalid(f"data[{key}]", key, *names.config_key(key))
+    if sum(len(str(value)) * 3 // 4 for value in data.values()) > MEGABYTE:
+        problems.too_long("data", MEGABYTE)
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    if kind == "kubernetes.io/service-account-token" and not annotations.get(ACCOUNT_NAME):
+        problems.required(f"metadata.annotations[{ACCOUNT_NAME}]")
+    for key in SECRET_KEYS.get(kind, ()):
+        if key not in data:
+            problems.required(f"data[{key}]")
+    if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & data.keys():
+        problems.required("data[username]")
+        problems.required("data[password]")
+
+
+def lease(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Durations."""
+    del old
+    spec = obj.get("spec") or {}
+    seconds = spec.get("leaseDurationSeconds")
+    if seconds is not None and seconds <= 0:
+        problems.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+    not_negative(obj, "spec.leaseTransitions", problems)
+
+
+def event(obj: Object, old: Object | None, problems: Problems) -> None:
+    """An event lives in the namespace of what it is about."""
+    del old
+    about = "involvedObject" if "involvedObject" in obj else "regarding"
+    namespace = (obj.get("metadata") or {}).get("namespace", "")
+    other = (obj.get(about) or {}).get("namespace", "")
+    expected = other or "default"
+    if namespace and expected != namespace:
+        problems.invalid("involvedObject.namespace", other, "does not match event.namespace")
+
+
+def role(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Rules name verbs, and resources or (cluster roles) URLs."""
+    del old
+    for index, rule in enumerate(obj.get("rules") or ()):
+        path = f"rules[{index}]"
+        if not rule.get("verbs"):
+            problems.required(f"{path}.verbs", "verbs must contain at least one value")
+        if rule.get("nonResourceURLs"):
+            if obj.get("kind") == "Role":
+                detail = "namespaced rules cannot apply to non-resource URLs"
+                problems.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], detail)
+            if rule.get("apiGroups") or rule.get("resources"):
+                detail = "rules cannot apply to both regular resources and non-resource URLs"
+                problems.invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], detail)
+            continue
+        if not rule.get("apiGroups"):
+            detail = "resource rules must supply at least one api group"
+            problems.required(f"{path}.apiGroups", detail)
+        if not rule.get("resources"):
+            detail = "resource rules must supply at least one resource"
+            problems.required(f"{path}.resources", detail)
+
+
+def role_binding(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Role and subjects; the role stays."""
+    reference = obj.get("roleRef") or {}
+    cluster = obj.get("kind") == "ClusterRoleBinding"
+    kinds = ("ClusterRole",) if cluster else ("Role", "ClusterRole")
+    group = reference.get("apiGroup")
+    if group != "rbac.authorization.k8s.io":
+        problems.unsupported("roleRef.apiGroup", group or "", ("rbac.authorization.k8s.io",))
+    if reference.get("kind") not in kinds:
+        problems.unsupported("roleRef.kind", reference.get("kind") or "", kinds)
+    if not reference.get("name"):
+        problems.required("roleRef.name")
+    else:
+        problems.invalid("roleRef.name", reference["name"], *names.path_segment(reference["name"]))
+    for index, subject in enumerate(obj.get("subjects") or ()):
+        _subject(subject, f"subjects[{index}]", problems)
+    if old is not None and reference != old.get("roleRef"):
+        shape = {key: reference.get(key[:1].lower() + key[1:], "") for key in ("Kind", "Name")}
+        value = {"APIGroup": group, **shape}
+        problems.invalid("roleRef", value, "cannot change roleRef")
+
+
+def _subject(subject: Object, path: str, problems: Problems) -> None:
+    kind, name = subject.get("kind"), subject.get("name") or ""
+    if not name:
+        problems.required(f"{path}.name")
+    if kind == "ServiceAccount":
+        if name:
+            problems.invalid(f"{path}.name", name, *names.dns_subdomain(name))
+        if subject.get("apiGroup"):
+            problems.unsupported(f"{path}.apiGroup", subject["apiGroup"], ("",))
+        if not subject.get("namespace"):
+            problems.required(f"{path}.namespace")
+    elif kind in ("User", "Group"):
+        group = subject.get("apiGroup")
+        if group != "rbac.authorization.k8s.io":
+            problems.unsupported(f"{path}.apiGroup", group or "", ("rbac.authorization.k8s.io",))
+    else:
+        problems.unsupported(f"{path}.kind", kind or "", ("ServiceAccount", "User", "Group"))
+
+
+def custom_resource_definition(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Names, versions."""
+    spec = obj.get("spec") or {}
+    given, group = spec.get("names") or {}, spec.get("group") or ""
+    name = (obj.get("metadata") or {}).get("name", "")
+    if name != f"{given.get('plural', '')}.{group}":
+        problems.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    if not group:
+        problems.required("spec.group")
+    elif "." not in group:
+        problems.invalid("spec.group", group, "should be a domain with at least one dot")
+    for field in ("plural", "singular", "kind", "listKind"):
+        if not given.get(field):
+            problems.required(f"spec.names.{field}")
+    if spec.get("scope") not in ("Cluster", "Namespaced"):
+        problems.unsupported("spec.scope", spec.get("scope") or "", ("Cluster", "Namespaced"))
+    versions = spec.get("versions") or ()
+    stored = [version for version in versions if version.get("storage")]
+    if len(stored) != 1:
+        shapes = [_version_shape(version) for version in versions]
+        detail = "must have exactly one version marked as storage version"
+        problems.invalid("spec.versions", shapes, detail)
+    for index, version in enumerate(versions):
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        where = f"spec.versions[{index}].schema.openAPIV3Schema"
+        if schema is None:
+            problems.required(where, "schemas are required")
+        elif schema.get("type") != "object":
+            if not schema.get("type"):
+                problems.required(f"{where}.type", "must not be empty at the root")
+            else:
+                problems.invalid(f"{where}.type", schema["type"], "must be object at the root")
+    if not (obj.get("status") or {}).get("storedVersions"):
+        problems.invalid("status.storedVersions", None, "must have at least one stored version")
+    if old is not None:
+        before = old.get("spec") or {}
+        problems.immutable("spec.group", group, before.get("group"))
+        problems.immutable("spec.scope", spec.get("scope"), before.get("scope"))
+        names_before = before.get("names") or {}
+        for field in ("kind", "plural"):
+            problems.immutable(f"spec.names.{field}", given.get(field), names_before.get(field))
+
+
+def _version_shape(version: Object) -> dict[str, Any]:
+    return {
+        "Name": version.get("name", ""),
+        "Served": bool(version.get("served")),
+        "Storage": bool(version.get("storage")),
+        "Deprecated": bool(version.get("deprecated")),
+        "DeprecationWarning": version.get("deprecationWarning"),
+        "Schema": None,
+        "Subresources": None,
+        "AdditionalPrinterColumns": None,
+        "SelectableFields": None,
+    }
+
+
+def webhooks(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Names, side effects, where to call."""
+    del old
+    for index, hook in enumerate(obj.get("webhooks") or ()):
+        path, name = f"webhooks[{index}]", hook.get("name") or ""
+        if len(name.split(".")) < 3:
+            detail = "should be a domain with at least three segments separated by dots"
+            problems.invalid(f"{path}.name", name, detail)
+        else:
+            problems.invalid(f"{path}.name", name, *names.dns_subdomain(name))
+        if not hook.get("admissionReviewVersions"):
+            detail = "must specify one of v1, v1beta1"
+            problems.required(f"{path}.admissionReviewVersions", detail)
+        effects = hook.get("sideEffects")
+        if effects is None:
+            detail = "must specify one of None, NoneOnDryRun"
+            problems.required(f"{path}.sideEffects", detail)
+        elif effects not in ("None", "NoneOnDryRun"):
+            problems.unsupported(f"{path}.sideEffects", effects, ("None", "NoneOnDryRun"))
+        if hook.get("failurePolicy") not in (None, "Fail", "Ignore"):
+            problems.unsupported(f"{path}.failurePolicy", hook["failurePolicy"], ("Fail", "Ignore"))
+        client = hook.get("clientConfig") or {}
+        if bool(client.get("url")) == bool(client.get("service")):
+            problems.required(f"{path}.clientConfig", "exactly one of url or service is required")
+        seconds = hook.get("timeoutSeconds")
+        if seconds is not None and not 1 <= seconds <= 30:
+            detail = "the timeout value must be between 1 and 30 seconds"
+            problems.invalid(f"{path}.timeoutSeconds", seconds, detail)
+
+
+def scale(obj: Object, old: Object | None, problems: Problems) -> None:
+    """The number of replicas."""
+    del old
+    not_negative(obj, "spec.replicas", problems)
+
+
+def pod(obj: Object, old: Object | None, problems: Problems) -> None:
+    """See `podrules`."""
+    podrules.pod(obj, old, problems)
+
+
+CHECKS: Mapping[tuple[str, str], Check] = {
+    ("", "ConfigMap"): config_map,
+    ("", "Secret"): secret,
+    ("", "Service"): networkrules.service,
+    ("", "Endpoints"): networkrules.endpoints,
+    ("", "Pod"): pod,
+    ("", "Event"): event,
+    ("events.k8s.io", "Event"): event,
+    ("discovery.k8s.io", "EndpointSlice"): networkrules.endpoint_slice,
+    ("apps", "Deployment"): workloadrules.deployment,
+    ("apps", "ReplicaSet"): workloadrules.replica_set,
+    ("apps", "DaemonSet"): workloadrules.daemon_set,
+    ("apps", "StatefulSet"): workloadrules.stateful_set,
+    ("batch", "Job"): workloadrules.job,
+    ("batch", "CronJob"): workloadrules.cron_job,
+    ("coordination.k8s.io", "Lease"): lease,
+    ("autoscaling", "Scale"): scale,
+    ("rbac.authorization.k8s.io", "Role"): role,
+    ("rbac.authorization.k8s.io", "ClusterRole"): role,
+    ("rbac.authorization.k8s.io", "RoleBinding"): role_binding,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): role_binding,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): custom_resource_definition,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks,
+}

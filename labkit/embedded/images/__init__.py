@@ -1,0 +1,1 @@
+"""The programs behind container images, and the table that says which image runs what."""

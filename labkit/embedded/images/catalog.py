@@ -1,0 +1,185 @@
+"""Which program stands behind an image: the embedded cloud's container registry.
+
+A node asks here what to run for a container's image and command. Entry points are names, resolved
+at run time, so that this table imports nothing of what it lists. Two kinds exist: a `process` is a
+Python module run as `python -m MODULE ARGS`; a `component` is a coroutine
+`run(container, runtime) -> exit code` that lives inside the cloud's daemon.
+
+Deliberately absent: pulling, tags (any tag of a known repository is served) and shells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from labkit.errors import LabkitError
+
+_DEFAULT_REGISTRY = "docker.io"
+_DEFAULT_REGISTRY_ALIASES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
+
+class ImageNotFound(LabkitError, LookupError):  # noqa: N818 - reads as what happened
+    """No image of this name: what a kubelet reports as ErrImagePull."""
+
+
+class CommandNotFound(LabkitError, LookupError):  # noqa: N818 - reads as what happened
+    """The image has no such command: what a kubelet reports as StartError."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """How one command of an image is run.
+
+    Attributes:
+        kind: `process` (own process) or `component` (a coroutine in the daemon).
+        entry: `package.module` of a process, `package.module:function` of a component.
+    """
+
+    kind: Literal["process", "component"]
+    entry: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """The programs in one image.
+
+    Attributes:
+        programs: by base name of the command; "" is the image's entry point.
+    """
+
+    programs: Mapping[str, Program]
+
+
+def _process(entry: str) -> Program:
+    return Program(kind="process", entry=f"labkit.embedded.images.{entry}")
+
+
+def _component(entry: str) -> Program:
+    return Program(kind="component", entry=f"labkit.embedded.{entry}")
+
+
+_IDLE = _component("images.pause:run")
+_NOTHING = _component("images.pause:finish")
+_WEB = _process("emojivoto.web")
+_EMOJI = _process("emojivoto.emoji")
+_VOTING = _process("emojivoto.voting")
+_CURL = _process("curl")
+_PROXY = _component("mesh.proxy:run")
+_VALIDATOR = _component("mesh.validator:run")
+_SERVICE_MIRROR = _component("mesh.service_mirror:run")
+_PROMETHEUS = _component("mesh.viz.prometheus:run")
+
+IMAGES: Mapping[str, Image] = {
+    "ghcr.io/buoyantio/emojivoto-web": Image(
+        {
+            "": _WEB,
+            "emojivoto-web": _WEB,
+            "emojivoto-vote-bot": _process("emojivoto.vote_bot"),
+        }
+    ),
+    "ghcr.io/buoyantio/emojivoto-emoji-svc": Image({"": _EMOJI, "emojivoto-emoji-svc": _EMOJI}),
+    "ghcr.io/buoyantio/emojivoto-voting-svc": Image({"": _VOTING, "emojivoto-voting-svc": _VOTING}),
+    "docker.io/curlimages/curl": Image(
+        {"": _CURL, "curl": _CURL, "sleep": _component("images.pause:sleep")}
+    ),
+    "registry.k8s.io/pause": Image({"": _IDLE, "pause": _IDLE}),
+    "cr.l5d.io/linkerd/proxy": Image(
+        {
+            "": _PROXY,
+            "linkerd2-proxy": _PROXY,
+            "linkerd2-proxy-identity": _PROXY,
+            # Redirecting traffic is the job of `http_proxy` here: the init container has no work.
+            "linkerd2-proxy-init": _NOTHING,
+            "proxy-init": _NOTHING,
+        }
+    ),
+    "cr.l5d.io/linkerd/controller": Image(
+        {
+            "identity": _component("mesh.identity:run"),
+            "destination": _component("mesh.destination:run"),
+            "proxy-injector": _component("mesh.injector:run"),
+            "service-mirror": _SERVICE_MIRROR,
+            # Parts of the control plane that a mesh lab's traffic never asks for.
+            "sp-validator": _VALIDATOR,
+            "policy": _VALIDATOR,
+            "policy-controller": _VALIDATOR,
+            "linkerd-policy-controller": _VALIDATOR,
+            "heartbeat": _NOTHING,
+        }
+    ),
+    "cr.l5d.io/linkerd/metrics-api": Image({"": _component("mesh.viz.metrics_api:run")}),
+    "cr.l5d.io/linkerd/tap": Image(
+        {
+            "": _component("mesh.viz.tap:run"),
+            "api": _component("mesh.viz.tap:run"),
+            "injector": _component("mesh.viz.tap_injector:run"),
+        }
+    ),
+    "cr.l5d.io/linkerd/web": Image({"": _component("mesh.viz.web:run")}),
+    "docker.io/prom/prometheus": Image({"": _PROMETHEUS, "prometheus": _PROMETHEUS}),
+}
+
+
+def repository_of(image: str) -> str:
+    """The full repository of an image reference: registry added, tag and digest removed.
+
+    Example:
+        >>> repository_of("curlimages/curl:8.10.1")
+        'docker.io/curlimages/curl'
+    """
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    name = f"{head}{slash}{last.partition(':')[0]}"
+    first, slash, rest = name.partition("/")
+    if not slash:
+        return f"{_DEFAULT_REGISTRY}/library/{name}"
+    if first in _DEFAULT_REGISTRY_ALIASES:
+        rest = rest if "/" in rest else f"library/{rest}"
+        return f"{_DEFAULT_REGISTRY}/{rest}"
+    has_registry = "." in first or ":" in first or first == "localhost"
+    return name if has_registry else f"{_DEFAULT_REGISTRY}/{name}"
+
+
+def find_image(image: str) -> Image:
+    """The image behind a reference such as `ghcr.io/buoyantio/emojivoto-web:v11`.
+
+    Raises:
+        ImageNotFound: no such repository; the message lists those that exist.
+    """
+    found = IMAGES.get(repository_of(image))
+    if found is None:
+        raise ImageNotFound(
+            f'failed to pull image "{image}"',
+            seen=f"{repository_of(image)}: not found",
+            fix="the embedded cloud serves only: " + ", ".join(sorted(IMAGES)),
+        )
+    return found
+
+
+def find_program(image: str, argv: Sequence[str]) -> tuple[Program, tuple[str, ...]]:
+    """What to run for a container.
+
+    Args:
+        image: the reference in the pod's spec.
+        argv: the container's command followed by its args; may be empty.
+
+    Returns:
+        The program, and the arguments that remain for it.
+
+    Raises:
+        ImageNotFound: no such repository.
+        CommandNotFound: the image has no such command.
+    """
+    programs = find_image(image).programs
+    command = argv[0].rpartition("/")[2] if argv else ""
+    if command and command in programs:
+        return programs[command], tuple(argv[1:])
+    # An option or a URL in first place is an argument of the image's own entry point.
+    if "" in programs and (not argv or argv[0].startswith("-") or "://" in argv[0]):
+        return programs[""], tuple(argv)
+    wanted = argv[0] if argv else "(no command)"
+    raise CommandNotFound(
+        f'exec: "{wanted}": executable file not found in $PATH',
+        seen=f"image {image}",
+        fix="commands of this image: " + ", ".join(sorted(filter(None, programs))),
+    )

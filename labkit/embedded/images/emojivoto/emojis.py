@@ -1,0 +1,123 @@
+"""The emoji of emojivoto: names, characters and the method that counts a vote for each.
+
+voting-svc knows all of them; emoji-svc does not list `:relaxed:`, as the original does not, so a
+vote for it is always refused by web.
+"""
+
+_CHARACTERS = {
+    "poop": "💩",
+    "joy": "😂",
+    "sunglasses": "😎",
+    "relaxed": "☺️",
+    "stuck_out_tongue_winking_eye": "😜",
+    "money_mouth_face": "🤑",
+    "flushed": "😳",
+    "mask": "😷",
+    "nerd_face": "🤓",
+    "ghost": "👻",
+    "skull_and_crossbones": "☠️",
+    "heart_eyes_cat": "😻",
+    "hear_no_evil": "🙉",
+    "see_no_evil": "🙈",
+    "speak_no_evil": "🙊",
+    "boy": "👦",
+    "girl": "👧",
+    "man": "👨",
+    "woman": "👩",
+    "older_man": "👴",
+    "policeman": "👮",
+    "guardsman": "💂",
+    "construction_worker_man": "👷",
+    "prince": "🤴",
+    "princess": "👸",
+    "man_in_tuxedo": "🤵",
+    "bride_with_veil": "👰",
+    "mrs_claus": "🤶",
+    "santa": "🎅",
+    "turkey": "🦃",
+    "rabbit": "🐰",
+    "no_good_woman": "🙅",
+    "ok_woman": "🙆",
+    "raising_hand_woman": "🙋",
+    "bowing_man": "🙇",
+    "man_facepalming": "🤦‍♂️",
+    "woman_shrugging": "🤷",
+    "massage_woman": "💆",
+    "walking_man": "🚶",
+    "running_man": "🏃",
+    "dancer": "💃",
+    "man_dancing": "🕺",
+    "dancing_women": "👯",
+    "rainbow": "🌈",
+    "skier": "⛷️",
+    "golfing_man": "🏌️",
+    "surfing_man": "🏄",
+    "basketball_man": "⛹️",
+    "biking_man": "🚴",
+    "point_up_2": "👆",
+    "vulcan_salute": "🖖",
+    "metal": "🤘",
+    "call_me_hand": "🤙",
+    "thumbsup": "👍",
+    "wave": "👋",
+    "clap": "👏",
+    "raised_hands": "🙌",
+    "pray": "🙏",
+    "dog": "🐶",
+    "cat2": "🐈",
+    "pig": "🐷",
+    "hatching_chick": "🐣",
+    "snail": "🐌",
+    "bacon": "🥓",
+    "pizza": "🍕",
+    "taco": "🌮",
+    "burrito": "🌯",
+    "ramen": "🍜",
+    "doughnut": "🍩",
+    "champagne": "🍾",
+    "tropical_drink": "🍹",
+    "beer": "🍺",
+    "tumbler_glass": "🥃",
+    "world_map": "🗺️",
+    "beach_umbrella": "🏖️",
+    "mountain_snow": "🏔️",
+    "camping": "🏕️",
+    "steam_locomotive": "🚂",
+    "flight_departure": "🛫",
+    "rocket": "🚀",
+    "star2": "🌟",
+    "sun_behind_small_cloud": "🌤️",
+    "cloud_with_rain": "🌧️",
+    "fire": "🔥",
+    "jack_o_lantern": "🎃",
+    "balloon": "🎈",
+    "tada": "🎉",
+    "trophy": "🏆",
+    "iphone": "📱",
+    "pager": "📟",
+    "fax": "📠",
+    "bulb": "💡",
+    "money_with_wings": "💸",
+    "crystal_ball": "🔮",
+    "underage": "🔞",
+    "interrobang": "⁉️",
+    "100": "💯",
+    "checkered_flag": "🏁",
+    "crossed_swords": "⚔️",
+    "floppy_disk": "💾",
+}
+_NEVER_LISTED = "relaxed"
+_LISTED_FIRST = ("joy", "sunglasses", "doughnut")
+
+VOTE_METHODS: dict[str, str] = {
+    f":{name}:": "Vote" + "".join(part.capitalize() for part in name.split("_"))
+    for name in _CHARACTERS
+}
+"""Method of `emojivoto.v1.VotingService` by shortcode: 100 of them."""
+
+LISTED: dict[str, str] = {
+    f":{name}:": _CHARACTERS[name]
+    for name in dict.fromkeys((*_LISTED_FIRST, *_CHARACTERS))
+    if name != _NEVER_LISTED
+}
+"""Character by shortcode, in the order of emoji-svc: 99 of them."""

@@ -1,0 +1,1 @@
+"""The virtual network: addresses, and the wide-area link between the regions."""

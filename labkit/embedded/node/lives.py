@@ -1,0 +1,308 @@
+"""The life of one container of a pod: start, probe, end, start again.
+
+The restart policy, the back-off of a crashing container and what its probes do to it are here.
+The order of the containers of a pod is not: see :mod:`labkit.embedded.node.pods`.
+Lifecycle hooks (postStart, preStop) are deliberately not run.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from labkit.embedded.images.catalog import CommandNotFound, ImageNotFound, Program
+from labkit.embedded.kube import KubeError
+from labkit.embedded.node import containers, logs
+from labkit.embedded.node.config import NodeConfig
+from labkit.embedded.node.containers import Running, StartProblem
+from labkit.embedded.node.environment import ConfigProblem
+from labkit.embedded.node.logs import ContainerLog
+from labkit.embedded.node.probing import ContainerProbes
+from labkit.embedded.node.programs import Container
+from labkit.embedded.node.status import ContainerState
+from labkit.embedded.node.volumes import MountProblem
+
+logger = logging.getLogger(__name__)
+
+_CONFIG_RETRY_S = 0.5
+_LAST_WRITE_S = 2.0
+_KEPT_LOGS = 2  # of this run and the one before
+_START_ERROR_EXIT = 128
+
+
+class Owner(Protocol):
+    """What a container's life needs of its pod."""
+
+    config: NodeConfig
+    pod_ip: str
+    title: str
+    """``NAME_NAMESPACE(UID)`` as in the kubelet's messages."""
+
+    def changed(self) -> None:
+        """The container's state changed: write the status."""
+
+    def event(self, reason: str, message: str, state: ContainerState) -> None:
+        """Record an event about a container."""
+
+    async def prepare(self, spec: Mapping[str, Any], program: Program, folder: Path) -> Container:
+        """Everything the program is told; volumes are linked into its root."""
+
+    async def arguments(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
+        """Command line of the container, variables replaced."""
+
+    def locate(self, port: int) -> str | None:
+        """Real socket of a port, for probes."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When an ended container starts again."""
+
+    restart: str
+    """Always, OnFailure or Never."""
+    grace_s: float
+
+    def again(self, exit_code: int) -> bool:
+        """Whether a container that ended like this starts again."""
+        return self.restart == "Always" or (self.restart == "OnFailure" and exit_code != 0)
+
+
+class ContainerLife:
+    """Runs one container until it has ended for good or is stopped."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        spec: Mapping[str, Any],
+        state: ContainerState,
+        *,
+        folder: Path,
+        policy: Policy,
+    ) -> None:
+        self._owner = owner
+        self._spec = spec
+        self._policy = policy
+        self._folder = folder
+        self._crashes = 0
+        self._pull_failures = 0
+        self._running: Running | None = None
+        self._stopping = False
+        self._started = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
+        self.state = state
+        self.log: ContainerLog | None = None
+
+    async def started(self) -> None:
+        """Wait until it has started once: running, and its startup probe passed."""
+        await self._started.wait()
+
+    def log_path(self, *, previous: bool = False) -> Path:
+        """The log of this run or of the one before."""
+        return self._folder / f"{self.state.restarts - (1 if previous else 0)}.log"
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin; the task ends with the container, for good: then `state.finished` holds."""
+        self._task = asyncio.create_task(self._run(), name=f"{self._owner.title}/{self.state.name}")
+        self._task.add_done_callback(_report)
+        return self._task
+
+    async def _run(self) -> None:
+        while True:
+            began = monotonic()
+            code = await self._run_once()
+            if self._stopping:
+                return
+            if code is not None:
+                if not self._policy.again(code):
+                    self.state.finished = True
+                    self._owner.changed()
+                    return
+                await self._back_off(monotonic() - began)
+                self.state.restarts += 1
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Stop it for good; its last state stays."""
+        if self._task is None:
+            return
+        self._stopping = True
+        if self._running is not None:
+            self._owner.event("Killing", f"Stopping container {self.state.name}", self.state)
+            await self._running.stop(self._policy.grace_s if grace_s is None else grace_s)
+            await asyncio.wait({self._task}, timeout=_LAST_WRITE_S)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    # one run
+
+    async def _run_once(self) -> int | None:
+        """Start it and wait for its end: its exit code, None when it could not be created yet."""
+        try:
+            created = await self._create()
+            if created is None:
+                return None
+            log = self.log = ContainerLog(self.log_path())
+            self._forget_old_logs()
+            try:
+                self._running = await self._launch(*created, log)
+                return await self._attend(self._running, log)
+            finally:
+                self._running = None
+                log.close()
+        except (CommandNotFound, StartProblem) as problem:
+            return self._start_failed(str(problem))
+
+    async def _launch(
+        self, program: Program, arguments: tuple[str, ...], container: Container, log: ContainerLog
+    ) -> Running:
+        processes = self._owner.config.processes
+        starting = asyncio.ensure_future(
+            containers.start(program, arguments, container, log=log, processes=processes)
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await (await starting).stop(0)  # never lose a child that is just being born
+            raise
+
+    async def _create(self) -> tuple[Program, tuple[str, ...], Container] | None:
+        """Find the program and prepare the container; waits and answers None on trouble."""
+        state, owner = self.state, self._owner
+        try:
+            argv = await owner.arguments(self._spec)
+            program, arguments = owner.config.find_program(state.image, argv)
+            text = f'Container image "{state.image}" already present on machine'
+            owner.event("Pulled", text, state)
+            return program, arguments, await owner.prepare(self._spec, program, self._folder)
+        except ImageNotFound as problem:
+            await self._pull_failed(problem)
+        except (ConfigProblem, MountProblem, KubeError, OSError) as problem:
+            message = str(problem)
+            if state.waiting != ("CreateContainerConfigError", message):
+                owner.event("Failed", f"Error: {message}", state)
+                state.wait_for("CreateContainerConfigError", message)
+                owner.changed()
+            await asyncio.sleep(_CONFIG_RETRY_S)
+        return None
+
+    async def _attend(self, running: Running, log: ContainerLog) -> int:
+        """Follow a started container to its end."""
+        state, owner = self.state, self._owner
+        seed = f"{owner.title}/{state.name}/{state.restarts}"
+        state.run(f"labkit://{hashlib.sha256(seed.encode()).hexdigest()}")
+        owner.event("Created", f"Container created: {state.name}", state)
+        owner.event("Started", f"Container started: {state.name}", state)
+        watch = asyncio.create_task(self._probes(), name=f"probes of {state.name}")
+        owner.changed()
+        try:
+            code = await running.wait()
+        finally:
+            watch.cancel()
+        log.close()
+        self._started.clear()
+        state.end(code, message=self._last_words(code))
+        owner.changed()
+        return code
+
+    async def _probes(self) -> None:
+        found = ContainerProbes(
+            self._spec,
+            locate=self._owner.locate,
+            pod_ip=self._owner.pod_ip,
+            on_ready=lambda ready: self._set_ready(ready=ready),
+            on_unhealthy=self._unhealthy,
+            on_dead=self._kill_unhealthy,
+        )
+        await found.startup()
+        self.state.started = True
+        self.state.ready = not self._spec.get("readinessProbe")
+        self._started.set()
+        self._owner.changed()
+        await found.watch()
+
+    def _set_ready(self, *, ready: bool) -> None:
+        if self.state.ready != ready:
+            self.state.ready = ready
+            self._owner.changed()
+
+    def _unhealthy(self, message: str) -> None:
+        self._owner.event("Unhealthy", message, self.state)
+
+    def _kill_unhealthy(self, word: str) -> None:
+        running = self._running
+        if running is None or self._stopping or (self._killing and not self._killing.done()):
+            return
+        text = f"Container {self.state.name} failed {word} probe, will be restarted"
+        self._owner.event("Killing", text, self.state)
+        self._killing = asyncio.create_task(running.stop(self._policy.grace_s))
+
+    def _last_words(self, code: int) -> str:
+        wanted = self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"
+        return logs.tail_text(self.log_path()) if wanted and code != 0 else ""
+
+    def _start_failed(self, message: str) -> int:
+        text = f"failed to start container: {message}"
+        self._owner.event("Failed", f"Error: {text}", self.state)
+        self.state.container_id = self.state.container_id or "labkit://not-started"
+        self.state.end(_START_ERROR_EXIT, reason="StartError", message=text)
+        self._owner.changed()
+        return _START_ERROR_EXIT
+
+    async def _pull_failed(self, problem: ImageNotFound) -> None:
+        state, owner = self.state, self._owner
+        text = str(problem)
+        owner.event("Failed", f'Failed to pull image "{state.image}": {text}', state)
+        owner.event("Failed", "Error: ErrImagePull", state)
+        state.wait_for("ErrImagePull", text)
+        owner.changed()
+        first, longest = owner.config.backoff_s
+        delay = min(first * 2**self._pull_failures, longest)
+        self._pull_failures += 1
+        await asyncio.sleep(min(1.0, delay / 2))
+        owner.event("BackOff", f'Back-off pulling image "{state.image}"', state)
+        owner.event("Failed", "Error: ImagePullBackOff", state)
+        state.wait_for("ImagePullBackOff", f'Back-off pulling image "{state.image}": {text}')
+        owner.changed()
+        await asyncio.sleep(delay)
+
+    async def _back_off(self, ran_s: float) -> None:
+        """Wait before the next start: not at all the first time, then 10 s doubling to 5 min."""
+        config = self._owner.config
+        if ran_s >= config.backoff_reset_s:
+            self._crashes = 0
+        self._crashes += 1
+        if self._crashes == 1:
+            return
+        first, longest = config.backoff_s
+        delay = min(first * 2 ** (self._crashes - 2), longest)
+        name, title = self.state.name, self._owner.title
+        pod = title.partition("_")[0]
+        text = f"Back-off restarting failed container {name} in pod {title}"
+        self._owner.event("BackOff", text, self.state)
+        self.state.wait_for(
+            "CrashLoopBackOff",
+            f"back-off {_duration(delay)} restarting failed container={name} pod={title}",
+        )
+        logger.debug("container %s of pod %s waits %.0f s", name, pod, delay)
+        self._owner.changed()
+        await asyncio.sleep(delay)
+
+    def _forget_old_logs(self) -> None:
+        for path in self._folder.glob("*.log*"):
+            number = path.name.partition(".")[0]
+            if number.isdigit() and int(number) <= self.state.restarts - _KEPT_LOGS:
+                path.unlink(missing_ok=True)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("the container %s is lost", task.get_name(), exc_info=error)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,0 +1,335 @@
+"""One lab: the chapters as methods, and what is needed around them.
+
+`open_lab` is what a notebook calls. Every method may be called again: it looks, does what is
+missing, and returns a value that shows itself.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from labkit import clouds
+from labkit.chapters import (
+    CHAPTERS,
+    cleanup,
+    clusters,
+    dashboards,
+    emojivoto,
+    latency,
+    linkerd,
+    mirror,
+    mtls,
+    multicluster_link,
+    start_here,
+    traffic,
+    trust_anchor,
+)
+from labkit.checks import Check, Report, run_checks, select, show
+from labkit.context import LabContext
+from labkit.display import Step, Table
+from labkit.errors import InputError, StateError
+from labkit.folder import LabFolder, known_labs
+from labkit.params import LoadedParams, Params, load_params
+from labkit.progress import in_notebook, progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def open_lab(**values: object) -> "Lab":
+    """Open a lab by name, or describe a new one.
+
+    Args:
+        values: parameters as in `params/*.yaml`; what is not given comes from the lab itself,
+            from `LABKIT_*`, or from the defaults.
+
+    Raises:
+        InputError: a value does not fit.
+        StateError: the lab is up with other values.
+
+    Example:
+        >>> lab = open_lab(lab_name="demo", west_region="sfo3", east_region="syd1")
+    """
+    given = {key: str(value) for key, value in values.items() if value is not None}
+    if in_notebook():
+        # Pictures come later in a notebook; what draws them is imported while it waits.
+        Thread(target=import_module, args=("labkit.picture",), daemon=True).start()
+    return describe_lab(load_params(overrides=given, environ=os.environ))
+
+
+def describe_lab(loaded: LoadedParams) -> "Lab":
+    """The lab that parameters describe; what they leave open comes from the lab's last ones.
+
+    Raises:
+        StateError: the lab has clusters that were made with other values.
+    """
+    known = LabFolder.of(loaded.params.lab_name).read_params()
+    if known is None:
+        return Lab.create(loaded.params)
+    values = loaded.params.model_dump()
+    kept = known.model_dump()
+    said = {key for key, origin in loaded.origins.items() if origin != "default"}
+    return Lab.create(Params(**{key: values[key] if key in said else kept[key] for key in values}))
+
+
+def find_lab(lab_name: str | None) -> "Lab":
+    """A lab that exists, by name; without a name the only one there is.
+
+    Raises:
+        StateError: there is none.
+        InputError: there are several.
+    """
+    labs = known_labs()
+    if lab_name is None and len(labs) > 1:
+        raise InputError(
+            "There are several labs",
+            problems=[f"--lab-name {name}" for name in labs],
+            fix="say which one you mean",
+        )
+    name = lab_name or (labs[0] if labs else "demo")
+    params = LabFolder.of(name).read_params()
+    if params is None:
+        raise StateError(
+            f"There is no lab {name}",
+            seen=f"labs: {', '.join(labs) or 'none'}",
+            fix="`labkit up` makes one",
+        )
+    return Lab.of(params)
+
+
+def all_checks() -> list[Check]:
+    """Every check of every chapter, in order."""
+    return [check for chapter in CHAPTERS for check in chapter.CHECKS]
+
+
+def list_checks(chapters: Sequence[str]) -> list[dict[str, object]]:
+    """Facts about checks, without running any."""
+    return [
+        {"id": c.id, "title": c.title, "clusters": list(c.clusters), "proves": c.proves}
+        for c in select(all_checks(), list(chapters))
+    ]
+
+
+MEASURING = {"measure_seconds", "warmup_seconds"}
+"""Parameters that may change while a lab is up."""
+
+
+class Lab(LabContext):
+    """One lab."""
+
+    @classmethod
+    def of(cls, params: Params) -> "Lab":
+        """The lab of some parameters; nothing is written or started."""
+        folder = LabFolder.of(params.lab_name)
+        return cls(params=params, folder=folder, cloud=clouds.open_cloud(params, folder))
+
+    @classmethod
+    def create(cls, params: Params) -> "Lab":
+        """Like `of`, and keeps the parameters in the lab's folder.
+
+        Raises:
+            StateError: the lab has clusters, running or not, with other parameters.
+        """
+        folder = LabFolder.of(params.lab_name)
+        known = folder.read_params()
+        if known is not None and known != params:
+            old, new = known.model_dump(), params.model_dump()
+            changed = [key for key in new if new[key] != old[key] and key not in MEASURING]
+            if changed and folder.kubeconfig.exists():
+                raise StateError(
+                    f"The lab {params.lab_name} has clusters with other parameters",
+                    seen=", ".join(f"{k} is {old[k]}, asked {new[k]}" for k in changed),
+                    fix="`labkit down` first, or choose another lab_name",
+                )
+        folder.write_params(params)
+        return cls.of(params)
+
+    def is_up(self) -> bool:
+        """Whether the lab has clusters now."""
+        if not self.folder.kubeconfig.exists():
+            return False
+        return bool(self.cloud.status()["running"]) and bool(self.cloud.clusters())
+
+    # --- around the chapters --------------------------------------------------------------
+
+    def topology(self, stage: str) -> "Figure":
+        """Draw the lab at a stage: clusters, mesh, link, emojivoto, mirror or traffic."""
+        from labkit.topology import draw_topology
+
+        return draw_topology(
+            self.params.west_region,
+            self.params.east_region,
+            stage=stage,
+            rtt_ms=self.params.wan_rtt_ms,
+        )
+
+    def run_checks(self, chapters: Sequence[str] = ()) -> Report:
+        """Run the checks of some chapters, or of all."""
+        return run_checks(self, select(all_checks(), list(chapters)))
+
+    def check(self, chapter: str) -> Report:
+        """Run a chapter's checks, show them, keep them for the summary.
+
+        Raises:
+            CheckFailed: headless, and a check failed.
+        """
+        report = self.run_checks([chapter])
+        kept = self.recorded("checks") or {}
+        self.record("checks", {**kept, chapter: report.to_json()})
+        return show(report)
+
+    def up(self, *, bare: bool = False) -> Step:
+        """Two clusters, and the trust anchor unless `bare`."""
+        already = self.is_up()
+        step = self.create_clusters()
+        if not bare:
+            self.create_trust_anchor()
+        if already:
+            title = f"The lab {self.params.lab_name} is up already; nothing was changed."
+            return Step(title, table=step.table, facts={**step.facts, "already": True})
+        return Step(step.title, table=step.table, notes=step.notes, facts=step.facts)
+
+    def status(self) -> dict[str, Any]:
+        """Facts for programs: clusters, processes with memory."""
+        cloud = self.cloud.status()
+        found = self.cloud.clusters() if cloud["running"] else []
+        return {
+            "lab": self.params.lab_name,
+            "cloud": self.cloud.name,
+            "folder": str(self.folder.root),
+            "running": cloud["running"],
+            "clusters": [vars(item) for item in found],
+            "processes": cloud["processes"],
+        }
+
+    def tear_down(self) -> dict[str, Any]:
+        """Delete the clusters and end every process; proves what is left.
+
+        Returns:
+            `deleted`, `leftovers` (billable), `ended`, `processes_left`.
+        """
+        with progress("Taking the lab down") as shown:
+            try:
+                deleted = self.cloud.delete_clusters(
+                    lambda name, text: shown.update(text, key=name)
+                )
+                leftovers = self.cloud.leftovers()
+            finally:  # a cloud that does not answer is stopped all the same
+                stopped = self.cloud.stop()
+            for path in (self.folder.kubeconfig, self.folder.chapters_file):
+                path.unlink(missing_ok=True)
+        return {"deleted": deleted, "leftovers": leftovers, **stopped}
+
+    def down(self) -> Step:
+        """99: everything down."""
+        return cleanup.show(self.tear_down())
+
+    # --- chapters -------------------------------------------------------------------------
+
+    def doctor(self) -> Step:
+        """00: tools, versions, regions."""
+        return start_here.doctor(self)
+
+    def quote(self) -> Step:
+        """00: what the lab costs."""
+        return start_here.quote(self)
+
+    def create_clusters(self) -> Step:
+        """01: west and east, with a kubeconfig of their own."""
+        return clusters.create(self)
+
+    def create_trust_anchor(self) -> Step:
+        """02: root and issuer."""
+        return trust_anchor.create(self)
+
+    def install_linkerd(self) -> Step:
+        """03: the control plane in both clusters, with the shared trust anchor."""
+        return linkerd.install(self)
+
+    def install_viz(self) -> Step:
+        """03: viz in both clusters."""
+        return linkerd.install_viz(self)
+
+    def install_multicluster(self) -> Step:
+        """04: gateways and controllers."""
+        return multicluster_link.install(self)
+
+    def link_clusters(self) -> Step:
+        """04: the Link from west to east."""
+        return multicluster_link.link(self)
+
+    def deploy_emojivoto(self) -> Step:
+        """05: emojivoto, injected, in both clusters."""
+        return emojivoto.deploy(self)
+
+    def split_emojivoto(self) -> Step:
+        """05: west keeps vote-bot, east keeps the rest."""
+        return emojivoto.split(self)
+
+    def export_web(self) -> Step:
+        """06: web-svc of east appears in west."""
+        return mirror.export(self)
+
+    def redirect_traffic(self) -> Step:
+        """07: vote-bot votes in the other region."""
+        return traffic.redirect(self)
+
+    def tap(self) -> Step:
+        """08: requests of vote-bot as its proxy sees them."""
+        return mtls.tap(self)
+
+    def try_intruders(self) -> Step:
+        """08: two clients that the gateway must refuse."""
+        return mtls.try_intruders(self)
+
+    def golden_metrics(self) -> Step:
+        """09: success, requests per second and latency of both sides."""
+        return dashboards.golden_metrics(self)
+
+    def metrics_chart(self) -> "Figure":
+        """09: success rate and requests per second of both sides, as a chart."""
+        return dashboards.chart(self)
+
+    def gateways(self) -> Step:
+        """09: the gateway as west sees it."""
+        return dashboards.gateways(self)
+
+    def measure(self) -> Step:
+        """10: wait for the warm-up, measure, keep samples and metrics."""
+        return latency.measure(self)
+
+    def latency_chart(self, name: str) -> "Figure":
+        """10: one chart of the measurement."""
+        return latency.chart(self, name)
+
+    def latency_figures(self) -> Step:
+        """10: the figures of the measurement with their vantage points and warnings."""
+        return latency.figures(self)
+
+
+def status_text(facts: dict[str, Any]) -> str:
+    """`labkit status` for people."""
+    state = "up" if facts["running"] and facts["clusters"] else "down"
+    parts = [f"lab {facts['lab']} on {facts['cloud']}: {state}"]
+    if facts["clusters"]:
+        names = ("name", "region", "state", "nodes", "endpoint")
+        parts.append(str(Table.of([{n: c[n] for n in names} for c in facts["clusters"]])))
+    if facts["processes"] and isinstance(facts["processes"][0], dict):
+        parts.append(str(Table.of(facts["processes"])))
+        total = sum(p["pss_mb"] or 0.0 for p in facts["processes"])
+        parts.append(f"memory: {total:.0f} MB in {len(facts['processes'])} processes")
+    elif facts["processes"]:
+        left = ", ".join(facts["processes"])
+        parts.append(f"left over from a killed lab: {left}; `labkit up` or `labkit down` ends them")
+    return "\n\n".join(parts)
+
+
+def teardown_text(facts: dict[str, Any]) -> str:
+    """`labkit down` for people."""
+    lines = [f"deleted {item}" for item in facts["deleted"]] or ["there were no clusters"]
+    lines += [f"ended {name}" for name in facts["ended"]]
+    lines += [f"STILL THERE and billed: {item}" for item in facts["leftovers"]]
+    lines.append(f"processes left: {len(facts['processes_left'])}")
+    return "\n".join(lines)

@@ -1,0 +1,331 @@
+"""Means, quantiles with intervals, shares with uncertainty: each with its n, or a refusal.
+
+Quantile intervals are those of order statistics: they assume nothing of the distribution but
+independent samples. A quantile that n cannot carry is not shown. Percentiles are never averaged.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from labkit.latency.histogram import Histogram
+
+_BEYOND = 10
+"""Samples that must lie beyond a quantile: p99 needs 1,000, p95 200, p50 20."""
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of raw samples.
+
+    Attributes:
+        q: 0 to 1.
+        value_ms: the sample quantile, also when n is too small to show it.
+        low_ms: lower end of the interval; NaN when the samples cannot bound it.
+        high_ms: upper end of the interval; NaN when the samples cannot bound it.
+        n: samples.
+        needed: samples that the quantile needs.
+        confidence: of the interval, 0 to 1.
+    """
+
+    q: float
+    value_ms: float
+    low_ms: float
+    high_ms: float
+    n: int
+    needed: int
+    confidence: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether n carries this quantile."""
+        return self.n >= self.needed
+
+    @property
+    def name(self) -> str:
+        """As `p99`."""
+        return f"p{self.q * 100:g}"
+
+    def __str__(self) -> str:
+        if not self.enough:
+            return f"{self.name}: not enough samples (n={self.n}, needs {self.needed})"
+        interval = f"[{self.low_ms:.1f}, {self.high_ms:.1f}]"
+        return f"{self.name} = {self.value_ms:.1f} ms {interval} (n={self.n})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; figures that n does not carry are null."""
+        figures = {"value": self.value_ms, "low": self.low_ms, "high": self.high_ms}
+        shown = {
+            key: round(value, 3) if self.enough and math.isfinite(value) else None
+            for key, value in figures.items()
+        }
+        return {**shown, "n": self.n, "needed": self.needed, "confidence": self.confidence}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean in ms with its standard error (NaN when unknown) and the requests behind it."""
+
+    value_ms: float
+    error_ms: float
+    n: int
+
+    def __str__(self) -> str:
+        error = "" if math.isnan(self.error_ms) else f" ± {1.96 * self.error_ms:.1f}"
+        return f"{self.value_ms:.1f}{error} ms (n={self.n})"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a whole with its 95 % interval, all 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+def needed_for(q: float) -> int:
+    """Return how many samples a quantile needs."""
+    return math.ceil(_BEYOND / min(q, 1 - q) - 1e-9)
+
+
+def quantile(samples_ms: Sequence[float], q: float, *, confidence: float = 0.95) -> Quantile:
+    """Return a quantile with its order-statistic interval.
+
+    The interval is [x(l), x(u)], the narrowest around the quantile whose binomial probability is
+    at least `confidence`.
+
+    Args:
+        samples_ms: raw samples, in any order.
+        q: 0 to 1, both excluded.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: q is not between 0 and 1.
+
+    Example:
+        >>> str(quantile(range(1, 101), 0.5))
+        'p50 = 50.5 ms [40.0, 61.0] (n=100)'
+    """
+    if not 0 < q < 1:
+        raise ValueError(f"a quantile is between 0 and 1, not {q}")
+    values = np.sort(np.asarray(samples_ms, dtype=float))
+    n = len(values)
+    if n == 0:
+        return Quantile(q, math.nan, math.nan, math.nan, 0, needed_for(q), confidence)
+    low, high = _order_interval(n, q, confidence)
+    return Quantile(
+        q=q,
+        value_ms=float(np.quantile(values, q)),
+        low_ms=math.nan if low is None else float(values[low - 1]),
+        high_ms=math.nan if high is None else float(values[high - 1]),
+        n=n,
+        needed=needed_for(q),
+        confidence=confidence,
+    )
+
+
+def _order_interval(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
+    """Return the ranks (1-based) that bound a quantile; None where n cannot bound it."""
+    tail = (1 - confidence) / 2
+    low = int(stats.binom.ppf(tail, n, q))
+    high = int(stats.binom.ppf(1 - tail, n, q)) + 1
+    # ppf is the smallest k with P(X <= k) >= p: below `low` lies less than the tail.
+    return (low if low >= 1 else None), (high if high <= n else None)
+
+
+def mean_of_samples(samples_ms: Sequence[float]) -> Mean:
+    """Return the mean of raw samples with its standard error."""
+    values = np.asarray(samples_ms, dtype=float)
+    n = len(values)
+    if n == 0:
+        return Mean(math.nan, math.nan, 0)
+    error = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Mean(float(values.mean()), error, n)
+
+
+def increase(values: Sequence[float]) -> float:
+    """Return how much a counter grew over its points; a fall is a restart from zero.
+
+    Example:
+        >>> increase([10, 15, 2, 4])
+        9.0
+    """
+    growth = 0.0
+    for before, after in itertools.pairwise(values):
+        growth += after - before if after >= before else after
+    return float(growth)
+
+
+def increases(series: pd.DataFrame, kind: str, *, step_s: float = 0.0) -> pd.Series:
+    """Return the growth of each counter of a kind from point to point.
+
+    Args:
+        series: counters of one vantage point, of any number of proxies.
+        kind: `sum`, `count`, `success`, `failure`.
+        step_s: take points at least this far apart. Points closer than the scrapes (10 s)
+            repeat a value and then jump, which a rate would show as a saw.
+
+    Returns:
+        Growth by time of the later point, summed over proxies.
+    """
+    chosen = series[series["kind"] == kind].sort_values("time_s")
+    if step_s > 0 and len(chosen):
+        number = ((chosen["time_s"] - series["time_s"].min()) / step_s + 1e-9).astype("int64")
+        chosen = chosen.assign(number=number).drop_duplicates(["series", "number"])
+    grown = chosen.groupby("series")["value"].diff()
+    restarted = grown < 0
+    grown = grown.where(~restarted, chosen["value"])
+    return grown.dropna().groupby(chosen["time_s"]).sum()
+
+
+def viz_mean(series: pd.DataFrame) -> Mean:
+    """Return the exact mean of a window, Δsum over Δcount, in ms.
+
+    The standard error comes from the scrape intervals as batches, since counters hold no
+    variance; with fewer than three batches it is unknown.
+
+    Args:
+        series: counters of one vantage point, cut to the window.
+    """
+    sums, counts = increases(series, "sum"), increases(series, "count")
+    both = pd.DataFrame({"sum": sums, "count": counts}).dropna()
+    both = both[both["count"] > 0]
+    n = float(both["count"].sum())
+    if n <= 0:
+        return Mean(math.nan, math.nan, 0)
+    mean = float(both["sum"].sum()) / n
+    batches = len(both)
+    if batches < 3:
+        return Mean(mean, math.nan, round(n))
+    residual = both["sum"] - mean * both["count"]  # ratio estimator
+    variance = float((residual**2).sum()) * batches / (batches - 1) / n**2
+    return Mean(mean, math.sqrt(variance), round(n))
+
+
+SCRAPE_S = 10.0
+"""viz' scrape interval in seconds."""
+
+
+def mean_over_time(series: pd.DataFrame, *, step_s: float = SCRAPE_S) -> pd.DataFrame:
+    """Return the mean of each scrape interval.
+
+    Args:
+        series: counters of one vantage point.
+        step_s: seconds of an interval.
+
+    Returns:
+        Columns time_s (end of the interval), mean_ms, n; intervals without requests are left out.
+    """
+    both = pd.DataFrame(
+        {
+            "sum": increases(series, "sum", step_s=step_s),
+            "n": increases(series, "count", step_s=step_s),
+        }
+    ).dropna()
+    both = both[both["n"] > 0]
+    table = pd.DataFrame({"time_s": both.index.to_numpy(dtype=float)})
+    table["mean_ms"] = (both["sum"] / both["n"]).to_numpy()
+    table["n"] = both["n"].to_numpy()
+    return table
+
+
+def traffic_over_time(series: pd.DataFrame, *, step_s: float = SCRAPE_S) -> pd.DataFrame:
+    """Return requests per second and success of each scrape interval.
+
+    Args:
+        series: counters of one vantage point.
+        step_s: seconds of an interval.
+
+    Returns:
+        Columns time_s, rps, success_rate (0 to 1, NaN without requests).
+    """
+    good = increases(series, "success", step_s=step_s)
+    bad = increases(series, "failure", step_s=step_s)
+    both = pd.DataFrame({"good": good, "bad": bad}).fillna(0.0).sort_index()
+    times = both.index.to_series().astype("float64")
+    total = both["good"] + both["bad"]
+    table = pd.DataFrame({"time_s": times.to_numpy()})
+    # The first growth has its beginning one interval before, which the index does not hold.
+    table["rps"] = (total / times.diff().fillna(step_s)).to_numpy()
+    table["success_rate"] = (both["good"] / total.where(total > 0)).to_numpy()
+    return table.dropna(subset=["rps"]).reset_index(drop=True)
+
+
+def viz_histogram(series: pd.DataFrame) -> Histogram:
+    """Return the histogram of a window from the bucket counters of one vantage point."""
+    buckets = series[series["kind"] == "bucket"].sort_values("time_s")
+    grown: dict[float, float] = {}
+    for _, counter in buckets.groupby(["series", "le_ms"]):
+        bound = float(counter["le_ms"].iloc[0])
+        grown[bound] = grown.get(bound, 0.0) + increase(counter["value"].to_list())
+    return Histogram.of(grown)
+
+
+def wan_share(source: Mean, target: Mean) -> Share:
+    """Return the share of the source's mean that is not spent at the target.
+
+    The difference of the source proxy's outbound mean and the target proxy's inbound mean is the
+    WAN's round trip plus gateway and proxies.
+
+    Args:
+        source: outbound mean at the source proxy, WAN included.
+        target: inbound mean at the target proxy, WAN not included.
+
+    Returns:
+        The share with a 95 % interval (delta method); the interval is NaN when an error is.
+    """
+    ratio = target.value_ms / source.value_ms if source.value_ms else math.nan
+    variance = (target.error_ms / source.value_ms) ** 2 if source.value_ms else math.nan
+    if source.value_ms:
+        variance += (ratio * source.error_ms / source.value_ms) ** 2
+    half = 1.96 * math.sqrt(variance) if variance >= 0 else math.nan
+    share = 1 - ratio
+    return Share(share, max(0.0, share - half), min(1.0, share + half))
+
+
+def decomposition(
+    *, source: Mean, target: Mean, rtt_ms: float, rtt_source: str
+) -> tuple[tuple[str, float], ...]:
+    """Split the source's mean into parts that add up to it.
+
+    Args:
+        source: outbound mean at the source proxy.
+        target: inbound mean at the target proxy.
+        rtt_ms: round trip of the WAN.
+        rtt_source: `measured`, `table`, `model` or `override`.
+
+    Returns:
+        (part, ms): service, WAN, and what is left for gateway and proxies; a negative rest says
+        that the round trip is larger than what was measured.
+    """
+    rest = source.value_ms - target.value_ms - rtt_ms
+    return (
+        ("service in its region", target.value_ms),
+        (f"WAN round trip ({rtt_source})", rtt_ms),
+        ("gateway and proxies (rest)", rest),
+    )
+
+
+def floor_warning(figures_ms: Mapping[str, float], floor_ms: float) -> list[str]:
+    """Name every figure that light in fibre could not do.
+
+    Args:
+        figures_ms: name -> ms of a full round trip between the regions.
+        floor_ms: the light floor of the pair.
+    """
+    return [
+        f"{name} = {value:.1f} ms is below the light floor of {floor_ms:.1f} ms: "
+        "impossible between these regions"
+        for name, value in figures_ms.items()
+        if value < floor_ms
+    ]

@@ -1,0 +1,257 @@
+"""A headless run: every notebook in order, teardown whatever happens, figures and a report.
+
+The teardown is in `finally`: after a failing notebook, after Ctrl-C, after SIGTERM. The run
+folder is kept in every case, and says how the run ended.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from labkit.clouds import TOKEN_VARIABLES
+from labkit.errors import LabkitError, StateError
+from labkit.folder import LabFolder
+from labkit.lab import Lab
+from labkit.params import Params, to_papermill
+from labkit.runs import report, summary
+from labkit.runs.folder import RunFolder
+from labkit.runs.notebooks import execute, find_notebooks
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+CLEANUP = "99_cleanup"
+SECRET_LENGTH = 8
+"""Shorter values are no tokens, and replacing them would garble a notebook."""
+
+TAIL_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        folder: the run folder.
+        summary: content of summary.json.
+        error: what ended the run early, None when it went through.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    error: BaseException | None
+
+
+def run_lab(
+    params: Params,
+    *,
+    runs: Path = Path("runs"),
+    notebooks: Path = NOTEBOOKS,
+    keep: bool = False,
+) -> RunResult:
+    """Run the whole walk.
+
+    Args:
+        params: validated parameters.
+        runs: parent of the run folder.
+        notebooks: folder of the notebooks.
+        keep: leave the lab up at the end.
+
+    Raises:
+        StateError: the lab is up already, or the run folder cannot be written.
+    """
+    chapters = find_notebooks(notebooks)
+    _refuse_a_running_lab(params)
+    folder = RunFolder.create(runs, params)
+    LabFolder.of(params.lab_name).write_params(params)
+    timings: dict[str, float] = {}
+    error: BaseException | None = None
+    teardown: dict[str, Any] = {}
+    _say(f"run folder: {_short(folder.root)}")
+    with _environment(folder), _echo(folder.log), _terminate_as_interrupt():
+        try:
+            for chapter in chapters:
+                if keep and chapter.stem == CLEANUP:
+                    continue
+                _run_chapter(chapter, folder, params, timings)
+        except (LabkitError, KeyboardInterrupt, OSError) as caught:
+            error = caught
+            _log(folder, f"✘ {str(caught) or 'interrupted'}")
+        finally:
+            if not keep:
+                teardown = _tear_down(params, folder)
+    error = error or _teardown_problem(teardown)
+    content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
+    with suppress(OSError):
+        folder.summary.write_text(json.dumps(content, indent=1))
+        report.write(folder, content)
+    return RunResult(folder.root, content, error)
+
+
+def _refuse_a_running_lab(params: Params) -> None:
+    folder = LabFolder.of(params.lab_name)
+    known = folder.read_params()
+    if known is None or not folder.kubeconfig.exists():
+        return
+    state = "is up already" if Lab.of(known).is_up() else "was killed and not taken down"
+    raise StateError(
+        f"The lab {params.lab_name} {state}, and a run needs a fresh one",
+        fix="run `labkit down` first, or choose another name: -p lab_name=other",
+    )
+
+
+def _run_chapter(
+    chapter: Path, folder: RunFolder, params: Params, timings: dict[str, float]
+) -> None:
+    started = time.monotonic()
+    _log(folder, f"▶ {chapter.stem}")
+    try:
+        execute(
+            chapter,
+            folder.root / "notebooks" / chapter.name,
+            parameters=to_papermill(params),
+            hide=lambda: hidden_paths(params, folder.root) | known_secrets(params),
+        )
+    finally:
+        timings[chapter.stem] = round(time.monotonic() - started, 2)
+    _log(folder, f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
+
+
+def hidden_paths(params: Params, run_folder: Path) -> dict[str, str]:
+    """Paths of this machine and what stands for them in a kept notebook."""
+    lab_folder = LabFolder.of(params.lab_name).root
+    places = {
+        str(run_folder): f"runs/{run_folder.name}",
+        str(lab_folder): f"~/.labkit/{params.lab_name}",
+        str(NOTEBOOKS.parent): ".",
+        str(Path(sys.prefix)): ".venv",
+        str(Path.home()): "~",
+    }
+    # a home that is the root folder (some containers) would hide every slash
+    return {path: text for path, text in places.items() if path != "/"}
+
+
+def known_secrets(params: Params) -> dict[str, str]:
+    """Secrets of this lab by value, and what stands for them in a kept notebook."""
+    found = [os.environ.get(name, "") for name in TOKEN_VARIABLES]
+    with suppress(OSError, yaml.YAMLError):
+        content = yaml.safe_load(LabFolder.of(params.lab_name).kubeconfig.read_text())
+        for user in content["users"]:
+            found += [user["user"].get(key, "") for key in ("token", "client-key-data")]
+    return {secret: "***" for secret in found if len(secret) >= SECRET_LENGTH}
+
+
+def _tear_down(params: Params, folder: RunFolder) -> dict[str, Any]:
+    _log(folder, "▶ teardown")
+    started = time.monotonic()
+    try:
+        result: dict[str, Any] = Lab.of(params).tear_down()
+    except LabkitError as error:
+        _log(folder, f"✘ teardown: {error}")
+        return {"processes_left": _processes(params), "leftovers": None, "error": str(error)}
+    _log(folder, f"✔ teardown ({time.monotonic() - started:.1f} s)")
+    return result
+
+
+def _processes(params: Params) -> list[Any]:
+    with suppress(LabkitError):
+        return list(Lab.of(params).cloud.status()["processes"])
+    return []
+
+
+def _teardown_problem(teardown: dict[str, Any]) -> LabkitError | None:
+    """What the teardown could not end: a run that leaves something behind has failed."""
+    if "error" in teardown:
+        return StateError(
+            "The teardown failed", seen=teardown["error"], fix="run `labkit down` until it succeeds"
+        )
+    left = [*(teardown.get("leftovers") or []), *(teardown.get("processes_left") or [])]
+    if not left:
+        return None
+    return StateError(
+        "The teardown left something behind",
+        seen=", ".join(map(str, left)),
+        fix="run `labkit down` again",
+    )
+
+
+@contextmanager
+def _environment(folder: RunFolder) -> Iterator[None]:
+    """Tell the kernels that nobody watches, and where results go."""
+    before = dict(os.environ)
+    os.environ["LABKIT_HEADLESS"] = "1"
+    os.environ["LABKIT_RUN_FOLDER"] = str(folder.root)
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the run like Ctrl-C, so that the teardown runs."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _echo(log: Path) -> Iterator[None]:
+    """Show the run's log on standard error while kernels write it."""
+    ended = threading.Event()
+    log.touch()
+
+    def tail() -> None:
+        with log.open() as file:
+            while True:
+                last = ended.is_set()
+                sys.stderr.write(file.read())
+                sys.stderr.flush()
+                if last:
+                    return
+                ended.wait(TAIL_INTERVAL_S)
+
+    thread = threading.Thread(target=tail, name="run log", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _log(folder: RunFolder, line: str) -> None:
+    with suppress(OSError), folder.log.open("a") as log:
+        log.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _short(path: Path) -> str:
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

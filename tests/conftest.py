@@ -1,0 +1,176 @@
+"""Settings for all tests, and the `labkit` command as a user runs it."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+WAIT_S = 60.0
+
+
+def pytest_configure() -> None:
+    """Keep asyncio from making a loop of its own for the main thread.
+
+    pytest-asyncio asks for the current loop before it sets its own; asyncio then makes one that
+    nobody closes, and its ResourceWarning fails whichever test happens to run when it is collected.
+    """
+    asyncio.set_event_loop(None)
+    # How long an example takes depends on the machine, and no test asserts timings.
+    settings.register_profile("labkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("labkit")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A place for labs of its own, and the `labkit` command that sees no other."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a user: nothing of LABKIT_* but the home."""
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("LABKIT_", "DIGITALOCEAN_"))
+        }
+        return {**kept, "LABKIT_HOME": str(self.root), "NO_COLOR": "1", "COLUMNS": "120"}
+
+    def argv(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "labkit.cli", *args]
+
+    def run(
+        self,
+        *args: str,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `labkit …` and return what it answered, whatever the exit code."""
+        return subprocess.run(
+            self.argv(*args),
+            env={**self.environment, **(env or {})},
+            cwd=cwd or self.root,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *args: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start `labkit …`; the caller ends it."""
+        return subprocess.Popen(
+            self.argv(*args),
+            env={**self.environment, **(env or {})},
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def json(self, *args: str, timeout: float = 120) -> Any:
+        """Run `labkit … --json`, which must succeed."""
+        done = self.run(*args, "--json", timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def processes(self) -> list[str]:
+        """Command lines of every process that knows of this home, by its arguments or environment."""
+        mark, found = str(self.root), []
+        for process in psutil.process_iter(["pid", "cmdline", "status"]):
+            if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
+                continue
+            line = " ".join(process.info["cmdline"] or [])
+            try:
+                known = mark in line or any(mark in v for v in process.environ().values())
+            except psutil.Error:
+                known = mark in line
+            if known:
+                found.append(f"{process.pid} {line[:160]}")
+        return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home for labs, empty."""
+    return Home(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_home() -> Iterator[Home]:
+    """A home that the tests of a module share; what they leave running is ended."""
+    root = Path(tempfile.mkdtemp(prefix="labkit-home-"))
+    home = Home(root)
+    try:
+        yield home
+    finally:
+        for state in root.glob("*/cloud"):
+            subprocess.run(
+                [sys.executable, "-m", "labkit.embedded", "stop", "--state", str(state)],
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], Any], what: str, *, timeout_s: float = WAIT_S) -> Any:
+    """Wait for something that must come true, and return it."""
+    give_up = time.monotonic() + timeout_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > give_up:
+            pytest.fail(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[..., Any]:
+    """`wait(condition, what, timeout_s=60)`."""
+    return wait_until
+
+
+def _emulated_digitalocean():
+    """The module that serves and checks the emulator; these tests are no package."""
+    name = "emulated_digitalocean"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def serve_digitalocean(tmp_path):
+    """Return the function that runs an emulator; several may run in one test."""
+    return _emulated_digitalocean().serve
+
+
+@pytest.fixture
+def digitalocean(tmp_path):
+    """An emulator whose clusters become running by themselves."""
+    with _emulated_digitalocean().serve(tmp_path, standalone=True) as server:
+        yield server
+
+
+@pytest.fixture
+def contract():
+    """The functions that check exchanges; skips without the contract."""
+    module = _emulated_digitalocean()
+    module.require_contract()
+    return module

@@ -1,0 +1,149 @@
+import pytest
+
+from labkit.checks import (
+    Check,
+    Finding,
+    Outcome,
+    Report,
+    failed,
+    passed,
+    run_checks,
+    select,
+    show,
+    verdict,
+    warned,
+)
+from labkit.errors import CheckFailed, InputError, StateError
+
+
+def check(identifier, look):
+    return Check(
+        id=identifier,
+        title=f"title of {identifier}",
+        clusters=("west",),
+        proves="that it holds",
+        fix="labkit up",
+        look=look,
+    )
+
+
+def fine(lab):
+    return passed("fine")
+
+
+def old(lab):
+    return warned("old")
+
+
+def report(*statuses):
+    return Report(
+        tuple(
+            Outcome(f"01.{n}", "title", ("west", "east"), status, f"saw {n}", "fix it")
+            for n, status in enumerate(statuses)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ((), 2),
+        (("pass", "pass"), 0),
+        (("pass", "warn"), 3),
+        (("warn", "fail", "pass"), 1),
+    ],
+    ids=["nothing ran", "all pass", "warnings only", "one fails"],
+)
+def test_the_exit_code_says_how_it_went(statuses, code):
+    assert report(*statuses).exit_code == code
+
+
+def test_findings_carry_what_was_seen():
+    assert passed("3 of 3") == Finding("pass", "3 of 3")
+    assert failed("2 of 3").status == "fail"
+    assert warned("old").status == "warn"
+    assert [verdict(value, "n").status for value in (True, False)] == ["pass", "fail"]
+
+
+def test_an_error_becomes_a_failed_check_with_its_text_and_the_others_still_run():
+    def no_lab(lab):
+        raise StateError("The lab is down", seen="no kubeconfig", fix="labkit up")
+
+    done = run_checks(None, [check("01.a", no_lab), check("01.b", fine)])
+    assert [outcome.status for outcome in done.outcomes] == ["fail", "pass"]
+    assert done.outcomes[0].reason == "The lab is down. Seen: no kubeconfig. Next: labkit up."
+
+
+def test_a_broken_check_fails_and_hides_no_other():
+    def broken(lab):
+        return {}["status"]
+
+    done = run_checks(None, [check("01.a", broken), check("01.b", old)])
+    assert done.outcomes[0].reason == "the check itself broke: KeyError: 'status'"
+    assert done.exit_code == 1
+    assert len(done.outcomes) == 2
+
+
+def test_an_interruption_is_no_finding():
+    def interrupted(lab):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_checks(None, [check("01.a", interrupted)])
+
+
+def test_checks_are_chosen_by_chapter_with_or_without_the_zero():
+    checks = [check(f"{n}.x", fine) for n in ("00", "01", "10")]
+    assert select(checks, []) == checks
+    assert [c.id for c in select(checks, ["1", "10"])] == ["01.x", "10.x"]
+
+
+def test_unknown_chapters_are_named_together_with_the_known_ones():
+    checks = [check(f"{n}.x", fine) for n in ("00", "01")]
+    with pytest.raises(InputError, match="choose among 00, 01") as caught:
+        select(checks, ["77", "01", "mesh"])
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["77", "mesh"]
+
+
+def test_headless_a_failure_ends_the_notebook_with_reason_and_fix(monkeypatch):
+    monkeypatch.setenv("LABKIT_HEADLESS", "1")
+    with pytest.raises(CheckFailed, match=r"Check 01\.1 failed: title") as caught:
+        show(report("pass", "fail", "fail"))
+    assert (caught.value.seen, caught.value.fix) == ("saw 1", "fix it")
+
+
+def test_headless_a_warning_does_not_end_the_notebook(monkeypatch):
+    monkeypatch.setenv("LABKIT_HEADLESS", "1")
+    assert show(report("warn")).exit_code == 3
+
+
+def test_by_hand_a_failure_is_shown_and_does_not_raise(monkeypatch):
+    monkeypatch.delenv("LABKIT_HEADLESS", raising=False)
+    assert show(report("fail")).exit_code == 1
+
+
+def test_the_text_shows_reason_always_and_fix_where_it_failed():
+    assert str(report("pass", "fail")) == (
+        "✔ 01.0  title  [west, east]\n    saw 0\n✘ 01.1  title  [west, east]\n    saw 1\n    fix: fix it"
+    )
+    assert str(report()) == "no checks ran"
+
+
+def test_the_html_shows_the_same_and_escapes_it():
+    outcome = Outcome("01.a", "<b>", ("west",), "fail", "<script>", "a && b")
+    text = Report((outcome,))._repr_html_()
+    for part in ("✘", "&lt;b&gt;", "&lt;script&gt;", "a &amp;&amp; b"):
+        assert part in text
+    assert "<script>" not in text
+
+
+def test_json_holds_plain_values():
+    (row,) = report("pass").to_json()
+    assert row == {
+        "id": "01.0",
+        "title": "title",
+        "clusters": ("west", "east"),
+        "status": "pass",
+        "reason": "saw 0",
+        "fix": "fix it",
+    }
