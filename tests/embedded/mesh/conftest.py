@@ -35,9 +35,12 @@ def free_socket() -> str:
 
 
 async def until(condition: Callable[[], Awaitable[object]], seconds: float = 20) -> None:
-    """Wait for a condition."""
+    """Wait for a condition; a server that is not there yet is a "not yet"."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while True:
+            with contextlib.suppress(OSError, aiohttp.ClientError):
+                if await condition():
+                    return
             await asyncio.sleep(0.02)
 
 

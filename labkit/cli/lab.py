@@ -1,0 +1,77 @@
+"""up, status, check, down: one lab by hand."""
+
+from typing import Annotated
+
+import typer
+
+from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, known_lab, load, show
+
+
+def up(
+    params: ParamsFile = None,
+    p: Assignments = None,
+    lab_name: LabName = None,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="two empty clusters and nothing else")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring up the two clusters and the trust anchor, ready for chapter 03."""
+    loaded = load(params, p, lab_name)
+    from labkit.lab import describe_lab
+
+    lab = describe_lab(loaded)
+    step = lab.up(bare=bare)
+    show(dict(step.facts) if as_json else step, as_json=as_json)
+
+
+def status(lab_name: LabName = None, as_json: AsJson = False) -> None:
+    """Show what runs: clusters, processes, memory."""
+    facts = known_lab(lab_name).status()
+    if as_json:
+        show(facts, as_json=True)
+        return
+    from labkit.lab import status_text
+
+    print(status_text(facts))
+
+
+def check(
+    chapters: Annotated[list[str] | None, typer.Argument(help="chapter numbers, as 01 03")] = None,
+    lab_name: LabName = None,
+    list_only: Annotated[bool, typer.Option("--list", help="list the checks, run none")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the checks of some chapters or all. Exit codes: 0 pass, 1 fail, 2 none ran, 3 warn."""
+    if list_only:
+        from labkit.lab import list_checks
+
+        rows = list_checks(chapters or [])
+        show(
+            rows if as_json else "\n".join(f"{r['id']}  {r['title']}" for r in rows),
+            as_json=as_json,
+        )
+        return
+    report = known_lab(lab_name).run_checks(chapters or [])
+    show(report.to_json() if as_json else report, as_json=as_json)
+    raise typer.Exit(report.exit_code)
+
+
+def down(lab_name: LabName = None, as_json: AsJson = False) -> None:
+    """Delete the clusters with all they made, end every process, and say what is left."""
+    lab = known_lab(lab_name)
+    facts = lab.tear_down()
+    if as_json:
+        show(facts, as_json=True)
+    else:
+        from labkit.lab import teardown_text
+
+        print(teardown_text(facts))
+    if facts["processes_left"] or facts["leftovers"]:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (up, status, check, down):
+        app.command()(command)
