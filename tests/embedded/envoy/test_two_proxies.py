@@ -1,6 +1,7 @@
 """A client proxy and a server proxy, mutual TLS between them, all configuration by xDS."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -44,9 +45,12 @@ def outbound(free_socket: Callable[[], str]) -> str:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition, at most 20 s."""
+    """Wait for a condition, at most 20 s; a server that is not there yet is a "not yet"."""
     async with asyncio.timeout(20):
-        while not await condition():
+        while True:
+            with contextlib.suppress(OSError, aiohttp.ClientError):
+                if await condition():
+                    return
             await asyncio.sleep(0.02)
 
 

@@ -182,14 +182,15 @@ async def create_pod(kube: KubeClient, pod: dict[str, Any]) -> dict[str, Any]:
 
 
 async def until(condition: Callable[[], Awaitable[Any]], *, timeout_s: float = 15) -> Any:
-    """Poll until the condition's value is true; the error quotes the last one."""
+    """Poll until the condition's value is true; no server yet counts as not yet."""
     last: object = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             while True:
-                last = await condition()
-                if last:
-                    return last
+                with contextlib.suppress(OSError, aiohttp.ClientError):
+                    last = await condition()
+                    if last:
+                        return last
                 await asyncio.sleep(0.03)
     raise AssertionError(f"not within {timeout_s} s; last seen {last!r}")
 
