@@ -16,10 +16,11 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 
 from labkit.certs import create_leaf, write_credential
-from labkit.embedded.node import logs, timestamps
+from labkit.embedded.node import logs, spdy_forward, timestamps
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.lives import ContainerLife
 from labkit.embedded.node.pods import PodWorker
+from labkit.embedded.node.spdy_forward import SpdyForward
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +144,11 @@ class KubeletApi:
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
         worker = self._worker(request)
+        if spdy_forward.PROTOCOL in request.headers.get("Sec-WebSocket-Protocol", ""):
+            tunnel = web.WebSocketResponse(protocols=(spdy_forward.PROTOCOL,), max_msg_size=0)
+            await tunnel.prepare(request)
+            await SpdyForward(tunnel, worker.locate, worker.uid).run()
+            return tunnel
         words = [word for value in request.query.getall("ports", []) for word in value.split(",")]
         if not words or not all(word.isdigit() and 0 < int(word) < 65536 for word in words):
             raise web.HTTPBadRequest(text="query parameter 'ports' is required: ports=8080")
@@ -199,11 +205,8 @@ class PortForward:
             host, _, real = address.rpartition(":")
             reader, self._writers[index] = await asyncio.open_connection(host, int(real))
         except OSError:
-            text = (
-                f"error forwarding port {port} to pod {self._worker.uid}, uid : "
-                f"failed to connect to 127.0.0.1:{port} inside the pod: connection refused"
-            )
-            await self._stream.send_bytes(bytes([2 * index + 1]) + text.encode())
+            text = spdy_forward.refusal(port, self._worker.uid)
+            await self._stream.send_bytes(bytes([2 * index + 1]) + text)
             return None
         return reader
 
