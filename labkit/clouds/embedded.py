@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit.clients.digitalocean import DigitalOcean
+from labkit.clouds import commands, machine
 from labkit.clouds.digitalocean import DigitalOceanCloud
 from labkit.clouds.interface import Quote, Report
+from labkit.clouds.prerequisites import Prerequisite
 from labkit.errors import CloudError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
@@ -47,6 +49,16 @@ class EmbeddedCloud(DigitalOceanCloud):
         facts = self._daemon("start", "--grouping", self._params.proxy_grouping, "--wan", str(wan))
         self._client = None
         return not facts["already"]
+
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        """What it needs of this machine; its account is asked once it runs."""
+        here = (
+            commands.linkerd(self.linkerd_command, comes_with_cloud=True),
+            *machine.of_the_machine(self._params.proxy_grouping),
+        )
+        if not self._folder.cloud_state.exists() or not self.status().get("running"):
+            return here
+        return (*here, *self._of_the_account())
 
     def _wan(self) -> dict[str, Any]:
         """Round-trip times of every pair of regions; the override is for the lab's own pair."""

@@ -5,7 +5,9 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.clouds import commands, contexts
 from labkit.clouds.interface import ClusterFacts, Quote, Report
+from labkit.clouds.prerequisites import Prerequisite
 from labkit.errors import StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
@@ -25,6 +27,13 @@ class ExistingCloud:
     def start(self) -> bool:
         """Nothing to start."""
         return False
+
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        """What the two clusters must offer."""
+        return (
+            commands.linkerd(self.linkerd_command),
+            *contexts.of_the_contexts(self.kubeconfig, self._contexts, self.linkerd_command),
+        )
 
     def quote(self) -> Quote:
         """The clusters are the user's."""

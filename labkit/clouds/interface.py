@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.clouds.prerequisites import Prerequisite
+
 Report = Callable[[str, str], None]
 """Called with a cluster's name and what is happening to it."""
 
@@ -41,6 +43,9 @@ class Cloud(Protocol):
 
     name: str
     linkerd_command: tuple[str, ...]
+
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        """What must hold before clusters are asked for; nothing is started or created."""
 
     def start(self) -> bool:
         """Make the cloud reachable; False when it already was."""
