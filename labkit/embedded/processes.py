@@ -106,6 +106,8 @@ class ProcessTable:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         output: int | IO[bytes] | None = None,
+        stdin: int | None = None,
+        errors: int | None = None,
     ) -> asyncio.subprocess.Process:
         """Start a recorded child process in its own process group.
 
@@ -119,18 +121,21 @@ class ProcessTable:
             cwd: working directory.
             output: file or ``asyncio.subprocess.PIPE`` for stdout and stderr together; None
                 discards both.
+            stdin: ``asyncio.subprocess.PIPE`` for input; None gives none.
+            errors: ``asyncio.subprocess.PIPE`` to keep stderr apart from stdout.
 
         Raises:
             OSError: the program could not be started.
         """
         target = asyncio.subprocess.DEVNULL if output is None else output
+        joined = asyncio.subprocess.STDOUT if output is not None else target
         process = await asyncio.create_subprocess_exec(
             *death_bound(argv),
             env=env,
             cwd=cwd,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
             stdout=target,
-            stderr=asyncio.subprocess.STDOUT if target != asyncio.subprocess.DEVNULL else target,
+            stderr=joined if errors is None else errors,
             start_new_session=True,
         )
         with contextlib.suppress(ProcessLookupError):  # ended at once; wait() tells

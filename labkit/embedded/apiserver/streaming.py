@@ -6,6 +6,7 @@ go through unchanged. SPDY inside HTTP (the fall-back of old clients) is refused
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import ssl
 from typing import Any
@@ -14,6 +15,7 @@ import aiohttp
 from aiohttp import WSMsgType, web
 
 from labkit.embedded.apiserver import status
+from labkit.embedded.apiserver.authorization import refusal
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.endpoints import (
     SOCKETS,
@@ -152,8 +154,18 @@ async def _relay_body(
     return response
 
 
+def _require_create(backend: Backend, call: Call) -> None:
+    """A WebSocket begins with GET, but whoever may only read must not run commands."""
+    attributes = dataclasses.replace(call.attributes, verb="create")
+    if not backend.authorizer.authorize(call.user, attributes)[0]:
+        text = refusal(call.user, attributes)
+        logger.info("audit: forbidden: %s", text)
+        raise status.forbidden(call.plural, call.name, text, call.group)
+
+
 async def upgrade(backend: Backend, call: Call) -> web.StreamResponse:
     """exec, attach and port-forward: a WebSocket to the node, frame by frame."""
+    _require_create(backend, call)
     pod = find(backend, call).obj
     request = call.request
     base = _kubelet(backend, pod, doing=call.subresource)

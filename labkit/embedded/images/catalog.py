@@ -45,9 +45,11 @@ class Image:
 
     Attributes:
         programs: by base name of the command; "" is the image's entry point.
+        has_shell: whether the real image holds a shell and the usual tools.
     """
 
     programs: Mapping[str, Program]
+    has_shell: bool = False
 
 
 def _process(entry: str) -> Program:
@@ -75,12 +77,17 @@ IMAGES: Mapping[str, Image] = {
             "": _WEB,
             "emojivoto-web": _WEB,
             "emojivoto-vote-bot": _process("emojivoto.vote_bot"),
-        }
+        },
+        has_shell=True,
     ),
-    "ghcr.io/buoyantio/emojivoto-emoji-svc": Image({"": _EMOJI, "emojivoto-emoji-svc": _EMOJI}),
-    "ghcr.io/buoyantio/emojivoto-voting-svc": Image({"": _VOTING, "emojivoto-voting-svc": _VOTING}),
+    "ghcr.io/buoyantio/emojivoto-emoji-svc": Image(
+        {"": _EMOJI, "emojivoto-emoji-svc": _EMOJI}, has_shell=True
+    ),
+    "ghcr.io/buoyantio/emojivoto-voting-svc": Image(
+        {"": _VOTING, "emojivoto-voting-svc": _VOTING}, has_shell=True
+    ),
     "docker.io/curlimages/curl": Image(
-        {"": _CURL, "curl": _CURL, "sleep": _component("images.pause:sleep")}
+        {"": _CURL, "curl": _CURL, "sleep": _component("images.pause:sleep")}, has_shell=True
     ),
     "registry.k8s.io/pause": Image({"": _IDLE, "pause": _IDLE}),
     "cr.l5d.io/linkerd/proxy": Image(
@@ -116,7 +123,9 @@ IMAGES: Mapping[str, Image] = {
         }
     ),
     "cr.l5d.io/linkerd/web": Image({"": _component("mesh.viz.web:run")}),
-    "docker.io/prom/prometheus": Image({"": _PROMETHEUS, "prometheus": _PROMETHEUS}),
+    "docker.io/prom/prometheus": Image(
+        {"": _PROMETHEUS, "prometheus": _PROMETHEUS}, has_shell=True
+    ),
 }
 
 
@@ -154,6 +163,12 @@ def find_image(image: str) -> Image:
             fix="the embedded cloud serves only: " + ", ".join(sorted(IMAGES)),
         )
     return found
+
+
+def has_shell(image: str) -> bool:
+    """Whether the real image of a reference holds a shell; others are distroless."""
+    found = IMAGES.get(repository_of(image))
+    return found is not None and found.has_shell
 
 
 def find_program(image: str, argv: Sequence[str]) -> tuple[Program, tuple[str, ...]]:

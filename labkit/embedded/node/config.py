@@ -49,6 +49,8 @@ class NodeConfig:
     """For ``providerID: digitalocean://…``."""
     find_program: FindProgram = catalog.find_program
     """The image catalog."""
+    has_shell: Callable[[str], bool] = catalog.has_shell
+    """Whether the real image holds a shell and the usual tools, for exec."""
     kubelet_port: int = 0
     """Port of the kubelet API on 127.0.0.1; 0 chooses one."""
     volume_refresh_s: float = 60.0

@@ -1,6 +1,6 @@
-"""The kubelet's own API on 127.0.0.1, over TLS: logs and port-forward of this node's pods.
+"""The kubelet's own API on 127.0.0.1, over TLS: logs, exec and port-forward of this node's pods.
 
-Only the API server calls it, with the cluster's kubelet token. ``exec`` is not served yet: it
+Only the API server calls it, with the cluster's kubelet token. ``attach`` is not served: it
 answers 501, which the API server hands on.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 
 from labkit.certs import create_leaf, write_credential
-from labkit.embedded.node import logs, spdy_forward, timestamps
+from labkit.embedded.node import executing, logs, spdy_forward, timestamps
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.lives import ContainerLife
 from labkit.embedded.node.pods import PodWorker
@@ -46,8 +46,8 @@ class KubeletApi:
         app.router.add_get("/healthz", _healthz)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         app.router.add_get("/portForward/{namespace}/{pod}", self._port_forward)
-        for stream in ("exec", "attach"):
-            app.router.add_route("*", f"/{stream}/{{namespace}}/{{pod}}/{{container}}", _absent)
+        app.router.add_get("/exec/{namespace}/{pod}/{container}", self._exec)
+        app.router.add_route("*", "/attach/{namespace}/{pod}/{container}", _absent)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True
         )
@@ -139,6 +139,37 @@ class KubeletApi:
             f"{reason or 'ContainerCreating'}"
         )
         raise web.HTTPBadRequest(text=text)
+
+    # exec
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        name, worker = request.match_info["container"], self._worker(request)
+        life = worker.lives.get(name)
+        argv = request.query.getall("command", [])
+        if life is None or life.container is None:
+            raise web.HTTPNotFound(text=f'container not found ("{name}")')
+        if not argv:
+            raise web.HTTPBadRequest(text="you must specify at least 1 command")
+        if request.query.get("tty") == "true":
+            text = "exec with a terminal (-t) is not part of the embedded cloud: leave out -t"
+            return web.Response(status=501, text=text)
+        stream = web.WebSocketResponse(protocols=executing.PROTOCOLS, max_msg_size=0)
+        if not stream.can_prepare(request):
+            raise web.HTTPBadRequest(text="you must use a WebSocket to exec")
+        await stream.prepare(request)
+        stdin = request.query.get("stdin") == "true"
+        session = executing.Exec(
+            stream, config=self._config, container=life.container, argv=argv, stdin=stdin
+        )
+        running = asyncio.create_task(session.run(), name=f"exec in {worker.title}")
+        ended = asyncio.create_task(life.ended.wait())
+        try:
+            await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (running, ended):
+                task.cancel()
+            await asyncio.gather(running, ended, return_exceptions=True)
+        return stream
 
     # port-forward
 
@@ -236,7 +267,7 @@ async def _healthz(_: web.Request) -> web.Response:
 
 
 async def _absent(_: web.Request) -> web.Response:
-    return web.Response(status=501, text="exec and attach are not part of the embedded cloud yet")
+    return web.Response(status=501, text="attach is not part of the embedded cloud: read the logs")
 
 
 async def _send(

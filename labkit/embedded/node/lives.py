@@ -92,10 +92,12 @@ class ContainerLife:
         self._running: Running | None = None
         self._stopping = False
         self._started = asyncio.Event()
+        self.ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
         self.state = state
         self.log: ContainerLog | None = None
+        self.container: Container | None = None
 
     async def started(self) -> None:
         """Wait until it has started once: running, and its startup probe passed."""
@@ -149,9 +151,12 @@ class ContainerLife:
             self._forget_old_logs()
             try:
                 self._running = await self._launch(*created, log)
+                self.container = created[2]
                 return await self._attend(self._running, log)
             finally:
-                self._running = None
+                self._running = self.container = None
+                self.ended.set()
+                self.ended = asyncio.Event()
                 log.close()
         except (CommandNotFound, StartProblem) as problem:
             return self._start_failed(str(problem))

@@ -124,8 +124,8 @@ async def test_a_port_that_nobody_listens_on_is_an_error_on_its_channel(node, ku
         assert b"connection refused" in message
 
 
-async def test_exec_is_not_pretended(node, kubelet):
-    await text(kubelet, "/exec/default/web/app?command=ls", 501)
+async def test_attach_is_not_pretended(node, kubelet):
+    await text(kubelet, "/attach/default/web/app", 501)
 
 
 def restarts(pod):

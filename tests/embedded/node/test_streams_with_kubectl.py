@@ -136,3 +136,81 @@ async def test_logs_of_kubectl(node, kubectl, programs):
     finally:
         process.terminate()
         await process.communicate()
+
+
+async def test_exec_keeps_streams_apart_and_hands_on_the_exit_code(node, kubectl):
+    await node.create({"containers": [{**ECHO, "env": [{"name": "WORD", "value": "lab"}]}]})
+    await node.wait(ready)
+    script = "echo $WORD; echo err >&2; exit 3"
+    code, out, err = await kubectl.run("exec", "web", "--", "sh", "-c", script)
+    assert (code, out) == (3, "lab\n")
+    assert err == "err\ncommand terminated with exit code 3\n"
+    assert await kubectl.run("exec", "-i", "web", "--", "cat", given=b"piped\n") == (
+        0,
+        "piped\n",
+        "",
+    )
+    code, _, err = await kubectl.run("exec", "web", "--", "/nosuch")
+    assert code == 1
+    assert 'exec: "/nosuch": stat /nosuch: no such file or directory' in err
+    assert node.config.processes.records() == []
+
+
+async def test_exec_in_an_image_without_a_shell_says_so(node, kubectl):
+    await node.create({"containers": [{**ECHO, "image": "test/parts:distroless"}]})
+    await node.wait(ready)
+    code, _, err = await kubectl.run("exec", "web", "--", "sh")
+    assert code == 1
+    assert 'exec: "sh": executable file not found in $PATH' in err
+
+
+async def test_exec_ends_with_its_client(node, kubectl):
+    await node.create({"containers": [ECHO]})
+    await node.wait(ready)
+    process = await kubectl.start("exec", "web", "--", "sh", "-c", "echo up; sleep 600")
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"up\n"
+        process.kill()
+        await process.communicate()
+        while node.config.processes.records():
+            await asyncio.sleep(0.02)
+
+
+async def test_exec_and_port_forward_ask_for_rights_of_their_own(node, apiserver, tmp_path, caplog):
+    await node.create({"containers": [ECHO]})
+    await node.wait(ready)
+    await allow_alice_to_read_pods(node.kube)
+    path = write_kubeconfig(apiserver, tmp_path / "alice.config")
+    alice = Kubectl(path, tmp_path)
+    caplog.set_level("INFO")
+    for args, resource in (
+        (("exec", "web", "--", "true"), "pods/exec"),
+        (("port-forward", "pod/web", ":8080"), "pods/portforward"),
+        (("logs", "web"), "pods/log"),
+    ):
+        code, _, err = await alice.run(*args)
+        assert code == 1
+        assert (
+            f'cannot {"get" if resource == "pods/log" else "create"} resource "{resource}"' in err
+        )
+        assert any(resource in m for m in caplog.messages if m.startswith("audit: forbidden"))
+
+
+async def allow_alice_to_read_pods(kube):
+    rbac = "rbac.authorization.k8s.io/v1"
+    reading = ["pods", "pods/exec", "pods/portforward"]  # a GET of the last two is not enough
+    rule = {"apiGroups": [""], "resources": reading, "verbs": ["get", "list"]}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "readers"}
+    subjects = [{"kind": "User", "name": "alice"}]
+    roles = f"/apis/{rbac}/namespaces/default"
+    await kube.create(f"{roles}/roles", {"metadata": {"name": "readers"}, "rules": [rule]})
+    binding = {"metadata": {"name": "readers"}, "subjects": subjects, "roleRef": role}
+    await kube.create(f"{roles}/rolebindings", binding)
+
+
+def write_kubeconfig(apiserver, path):
+    path.write_text(
+        apiserver.kubeconfig.read_text().replace(apiserver.token, apiserver.alice_token)
+    )
+    path.chmod(0o600)
+    return path
