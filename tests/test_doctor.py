@@ -1,11 +1,13 @@
 """The doctor without a lab and without a network, and what a sick cloud looks like to it."""
 
 import json
+import os
 import sys
 from types import SimpleNamespace
 
 import keyring
 import pytest
+import yaml
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
@@ -185,3 +187,33 @@ def test_more_nodes_than_the_account_may_have_are_refused():
     assert refused.status == "fail"
     assert refused.reason == "limit 10; 5 nodes of other clusters, 6 wanted for this lab"
     assert _droplets(Full(), Params(node_count=2)).status == "pass"
+
+
+@pytest.mark.slow
+def test_two_contexts_of_real_api_servers_are_asked_for_everything(module_home):
+    """An embedded lab's two clusters, seen as clusters that the user has."""
+    done = module_home.run("up", "--bare", "--lab-name", "first")
+    assert done.returncode == 0, done.stderr
+    try:
+        lab = module_home.root / "first"
+        config = yaml.safe_load((lab / "kubeconfig").read_text())
+        (west,) = [item for item in config["contexts"] if item["name"] == "west"]
+        config["contexts"].append({**west, "name": "west-again"})
+        mine = module_home.root / "user-config"
+        mine.write_text(yaml.safe_dump(config))
+        path = f"{lab / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        env = {"KUBECONFIG": str(mine), "PATH": path}
+
+        def asked(east):
+            words = ("cloud=existing", "west_context=west", f"east_context={east}")
+            arguments = [part for word in words for part in ("-p", word)]
+            return rows_of(module_home.run("doctor", *arguments, "--json", env=env))
+
+        rows = asked("east")
+        for name in ("west.reachable", "east.rights", "east.kubernetes", "contexts.two-clusters"):
+            assert rows[name]["status"] == "pass", rows[name]
+        assert rows["west.rights"]["reason"] == "10 of 10 rights granted"
+        assert asked("west-again")["contexts.two-clusters"]["status"] == "fail"
+    finally:
+        down = module_home.run("down", "--lab-name", "first")
+    assert "processes left: 0" in down.stdout
