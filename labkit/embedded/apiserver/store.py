@@ -1,6 +1,8 @@
 """Objects on disk: SQLite (WAL), a cache in memory, and the history that watches read.
 
-A write is on disk before it is acknowledged and before any watcher hears of it. The
+A write is committed before it is acknowledged and before any watcher hears of it. Committed means
+handed to the operating system: it outlives kill -9 of this process, but the last writes may be
+lost with the power, because SQLite syncs its log at checkpoints only (synchronous=NORMAL). The
 resourceVersion is one counter per cluster, stored with every write, so it never goes back,
 also after kill -9. The history is kept in memory only and bounded per resource: after a restart,
 or when a client is too far behind, it is told 410 and lists again, as with a real API server.
@@ -257,7 +259,8 @@ class _Transaction:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         db = self._store._db  # noqa: SLF001 - same module
         if kind is not None:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # SQLite ends it by itself when the disk is full
+                db.execute("ROLLBACK")
             return
         try:
             db.execute("UPDATE counter SET rv = ?", (self._rv,))

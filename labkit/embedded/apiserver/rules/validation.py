@@ -127,23 +127,25 @@ def _schema_causes(value: Any, schema: Schema, path: str, *, required: bool) -> 
     Required fields are checked only for kinds without a check of their own, and only texts,
     objects and lists: a number that is left out is a zero.
     """
-    problems = Problems()
-    if value and not isinstance(value, dict | list) and value not in schema.get("enum", (value,)):
-        problems.unsupported(path, value, schema["enum"])
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         properties = schema.get("properties") or {}
         extra = schema.get("additionalProperties")
-        for key in schema.get("required") or () if required else ():
-            kind = properties.get(key, {}).get("type")
-            if not value.get(key) and kind in ("string", "object", "array"):
-                problems.required(f"{path}.{key}" if path else key)
         for key, item in value.items():
             part = properties.get(key) or extra
             if isinstance(part, dict):
                 where = f"{path}.{key}" if path else key
                 yield from _schema_causes(item, part, where, required=required)
-    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
-        for index, item in enumerate(value):
-            where = f"{path}[{index}]"
-            yield from _schema_causes(item, schema["items"], where, required=required)
-    yield from problems
+        problems = Problems()
+        for key in schema.get("required") or () if required else ():
+            kind = properties.get(key, {}).get("type")
+            if not value.get(key) and kind in ("string", "object", "array"):
+                problems.required(f"{path}.{key}" if path else key)
+        yield from problems
+    elif isinstance(value, list):
+        items: Any = schema.get("items")
+        for index, item in enumerate(value if isinstance(items, dict) else ()):
+            yield from _schema_causes(item, items, f"{path}[{index}]", required=required)
+    elif value and "enum" in schema and value not in schema["enum"]:
+        problems = Problems()
+        problems.unsupported(path, value, schema["enum"])
+        yield from problems
