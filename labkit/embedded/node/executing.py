@@ -25,6 +25,7 @@ from labkit.embedded.processes import kill_group, stop
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 32 * 1024
+_OUTPUT_LIMIT = 10 * 1024
 _GRACE_S = 1.0
 _LAST_OUTPUT_S = 1.0
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -58,6 +59,32 @@ def _inside(container: Container, word: str) -> str:
         return word
     place = container.root / word.lstrip("/")
     return str(place) if place != container.root and place.exists() else word
+
+
+async def run_once(
+    config: NodeConfig, container: Container, argv: Sequence[str]
+) -> tuple[int, str]:
+    """Run a command in a container to its end, as an exec probe does: exit code and output.
+
+    Cancel it to kill the command.
+
+    Raises:
+        CommandNotFound: the image has no such command.
+        OSError: it could not be started.
+    """
+    process = await config.processes.spawn(
+        executable(config, container, argv),
+        name=f"{container.cluster}/{container.namespace}/{container.pod}/probe",
+        env={**process_environment(container), "PATH": _PATH},
+        cwd=container.root,
+        output=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        kill_group(process.pid)
+    code = process.returncode or 0
+    return code if code >= 0 else 128 - code, output[:_OUTPUT_LIMIT].decode(errors="replace")
 
 
 class Exec:

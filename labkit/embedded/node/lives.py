@@ -8,7 +8,7 @@ Lifecycle hooks (postStart, preStop) are deliberately not run.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from labkit.embedded.images.catalog import CommandNotFound, ImageNotFound, Program
 from labkit.embedded.kube import KubeError
-from labkit.embedded.node import containers, logs
+from labkit.embedded.node import containers, executing, logs
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.containers import Running, StartProblem
 from labkit.embedded.node.environment import ConfigProblem
@@ -217,6 +217,7 @@ class ContainerLife:
         found = ContainerProbes(
             self._spec,
             locate=self._owner.locate,
+            execute=self._execute,
             pod_ip=self._owner.pod_ip,
             on_ready=lambda ready: self._set_ready(ready=ready),
             on_unhealthy=self._unhealthy,
@@ -228,6 +229,11 @@ class ContainerLife:
         self._started.set()
         self._owner.changed()
         await found.watch()
+
+    async def _execute(self, argv: Sequence[str]) -> tuple[int, str]:
+        if self.container is None:
+            raise OSError("the container is not running")
+        return await executing.run_once(self._owner.config, self.container, argv)
 
     def _set_ready(self, *, ready: bool) -> None:
         if self.state.ready != ready:

@@ -1,19 +1,21 @@
-"""Startup, readiness and liveness probes: httpGet and tcpSocket against the real sockets.
+"""Startup, readiness and liveness probes: httpGet and tcpSocket against the real sockets, and exec.
 
 Timing follows the kubelet with one difference that makes a lab quick: until a startup or
 readiness probe has succeeded for the first time it is tried at least every 100 ms. Failures still
 count at most once per declared period and not before the declared initial delay, so thresholds
-keep their meaning. An exec probe is deliberately not run: its result is unknown, which the
+keep their meaning. A grpc probe is deliberately not run: its result is unknown, which the
 kubelet takes as "no change".
 """
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
+
+from labkit.embedded.images.catalog import CommandNotFound
 
 _FAST_S = (0.02, 0.1)  # first second, then
 _FAST_FOR_S = 20.0
@@ -51,6 +53,25 @@ class Timing:
             success_threshold=int(probe.get("successThreshold") or 1),
             failure_threshold=int(probe.get("failureThreshold") or 3),
         )
+
+
+Execute = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
+"""Runs a command in the container: exit code and output."""
+
+
+async def try_exec(probe: Mapping[str, Any], execute: Execute) -> Result:
+    """Run an exec probe once, within its timeout."""
+    timing = Timing.of(probe)
+    argv = (probe.get("exec") or {}).get("command") or []
+    try:
+        async with asyncio.timeout(timing.timeout_s):
+            code, output = await execute(argv)
+    except TimeoutError:
+        text = f'command "{" ".join(argv)}" timed out after {timing.timeout_s:g}s'
+        return Result(False, f"command timed out: {text}")
+    except (CommandNotFound, OSError) as problem:
+        return Result(False, str(problem).splitlines()[0])
+    return Result(code == 0, output)
 
 
 async def try_probe(probe: Mapping[str, Any], locate: Locate, *, pod_ip: str) -> Result:

@@ -14,6 +14,7 @@ class ContainerProbes:
     Args:
         spec: of the container.
         locate: number of a port → its real socket.
+        execute: run a command in the container: its exit code and output.
         pod_ip: for messages.
         on_ready: told the readiness when a threshold is reached.
         on_unhealthy: told the kubelet's message of each counted failure.
@@ -25,6 +26,7 @@ class ContainerProbes:
         spec: Mapping[str, Any],
         *,
         locate: Callable[[int], str | None],
+        execute: probes.Execute,
         pod_ip: str,
         on_ready: Callable[[bool], None],
         on_unhealthy: Callable[[str], None],
@@ -32,6 +34,7 @@ class ContainerProbes:
     ) -> None:
         self._spec = spec
         self._locate = locate
+        self._execute = execute
         self._pod_ip = pod_ip
         self._on_ready = on_ready
         self._on_unhealthy = on_unhealthy
@@ -82,4 +85,6 @@ class ContainerProbes:
             number = port_number(self._spec, port)
             return None if number is None else self._locate(number)
 
+        if "exec" in probe:
+            return lambda: probes.try_exec(probe, self._execute)
         return lambda: probes.try_probe(probe, locate, pod_ip=self._pod_ip)

@@ -389,3 +389,25 @@ async def get(address: str) -> dict:
     if b"200" not in head:
         pytest.fail(head.decode())
     return json.loads(body)
+
+
+async def test_an_exec_probe_decides_readiness_and_its_failure_is_told(node, kube, programs):
+    probe = {"exec": {"command": ["sh", "-c", "echo not yet; test -f flag"]}, "periodSeconds": 1}
+    await node.create({"containers": [part("sleeper", readinessProbe=probe)]})
+    message = "Readiness probe failed: not yet\n"
+    async with asyncio.timeout(20):
+        while message not in await event_values(kube, "message"):
+            await asyncio.sleep(0.02)
+    assert not is_ready(await node.pod())
+    (container,) = programs.seen
+    (container.root / "flag").touch()
+    await node.wait(is_ready, within_s=20)
+
+
+async def test_an_exec_probe_that_takes_too_long_fails_and_leaves_nothing(node, kube):
+    probe = {"exec": {"command": ["sleep", "600"]}, "periodSeconds": 1, "failureThreshold": 1}
+    await node.create({"containers": [part("sleeper", livenessProbe=probe)]})
+    await node.wait(lambda pod: restarts(pod) >= 1, within_s=30)
+    await kube.delete(path_of("v1", "pods", "default", "web"))
+    await node.wait_gone()
+    assert node.config.processes.records() == []
