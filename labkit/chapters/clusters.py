@@ -71,7 +71,8 @@ def ready_nodes(lab: LabContext, cluster: str) -> tuple[int, int]:
 def _wait_nodes(lab: LabContext, cluster: str, shown: Progress) -> str:
     def look() -> tuple[bool, str]:
         ready, total = ready_nodes(lab, cluster)
-        return 0 < ready == total, f"{ready} of {total} nodes Ready"
+        wanted = lab.params.node_count
+        return min(wanted, 1) <= ready == total, f"{ready} of {total} nodes Ready"
 
     return wait_for(
         look,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, known_lab, load, show
+from labkit.errors import InputError
 
 
 def up(
@@ -14,13 +15,25 @@ def up(
     bare: Annotated[
         bool, typer.Option("--bare", help="two empty clusters and nothing else")
     ] = False,
+    nodes: Annotated[
+        int | None,
+        typer.Option("--nodes", help="nodes per cluster; 0 only with --bare, pods then wait"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring up the two clusters and the trust anchor, ready for chapter 03."""
-    loaded = load(params, p, lab_name)
+    assigned = list(p or ())
+    if nodes is not None:
+        assigned.append(f"node_count={nodes}")
+    loaded = load(params, assigned, lab_name)
     from labkit.lab import describe_lab
 
     lab = describe_lab(loaded)
+    if lab.params.node_count == 0 and not bare:
+        raise InputError(
+            "A lab without nodes runs nothing",
+            problems=["node_count is 0: give the lab nodes, or ask for empty clusters by --bare"],
+        )
     step = lab.up(bare=bare)
     show(dict(step.facts) if as_json else step, as_json=as_json)
 

@@ -67,8 +67,8 @@ class Params(BaseModel):
     node_size: str = Field("s-2vcpu-4gb", pattern=r"^[a-z][a-z0-9_.-]*$", max_length=64)
     """Size slug of a node; three of the default carry Linkerd, viz and emojivoto at 1/4 price."""
 
-    node_count: int = Field(3, ge=1, le=20)
-    """Nodes per cluster; 3 as in the tutorial, so that listings look alike (free on embedded)."""
+    node_count: int = Field(3, ge=0, le=20)
+    """Nodes per cluster; 3 as in the tutorial, so that listings look alike; 0 on embedded only."""
 
     kubernetes_version: str = Field("latest", pattern=r"^(latest|\d+\.\d+(\.\d+(-do\.\d+)?)?)$")
     """`latest`, or a version DigitalOcean offers such as 1.36.2-do.0; the cloud resolves it."""
@@ -155,7 +155,14 @@ def _embedded_only(key: str, neutral: object) -> Callable[[Mapping[str, Any]], s
     return broken
 
 
+def _some_nodes(values: Mapping[str, Any]) -> str | None:
+    if values["cloud"] == "digitalocean" and values["node_count"] == 0:
+        return "must be at least 1 on cloud `digitalocean`; 0 is for `embedded`"
+    return None
+
+
 _RULES = (
+    _Rule("node_count", ("cloud", "node_count"), _some_nodes),
     _Rule("east_region", ("cloud", "west_region", "east_region"), _same_region),
     _Rule("west_context", ("cloud", "west_context"), _context("west_context")),
     _Rule("east_context", ("cloud", "east_context"), _context("east_context")),

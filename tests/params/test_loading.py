@@ -72,11 +72,11 @@ def test_a_wrong_value_that_a_flag_corrects_is_still_reported(tmp_path):
 
 
 def test_problems_of_all_sources_come_together():
-    found = problems(overrides={"seed": "x", "foo": "1"}, environ={"LABKIT_NODE_COUNT": "0"})
+    found = problems(overrides={"seed": "x", "foo": "1"}, environ={"LABKIT_NODE_COUNT": "-1"})
     assert found == (
         "-p: seed: `x` is not a whole number",
         "-p: foo: unknown key; `labkit config` lists them all",
-        "LABKIT_NODE_COUNT: node_count: must be at least 1, not `0`",
+        "LABKIT_NODE_COUNT: node_count: must be at least 0, not `-1`",
     )
 
 

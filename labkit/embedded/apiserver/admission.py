@@ -7,6 +7,7 @@ from labkit.embedded.apiserver import (
     aggregation,
     allocation,
     crds,
+    escalation,
     pod_admission,
     status,
     webhooks,
@@ -52,7 +53,8 @@ async def mutate(backend: Backend, call: Call, obj: Object, old: Object | None) 
 
 
 async def validating(backend: Backend, call: Call, obj: Object, old: Object | None) -> None:
-    """Webhooks that may only refuse."""
+    """What may only refuse: rights that the writer does not have, and webhooks."""
+    escalation.check(backend, call, obj, old)
     await webhooks.validate(backend, call, obj, old)
 
 

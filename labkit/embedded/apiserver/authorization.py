@@ -5,12 +5,16 @@ or its service account allow. Roles are read from the store at every decision, s
 holds at once. ClusterRoles that are aggregated carry their rules already (see `aggregation`).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.embedded.apiserver import status
 from labkit.embedded.apiserver.store import Entry, Store
 from labkit.embedded.apiserver.users import User
+
+logger = logging.getLogger(__name__)
 
 _ROLES = "rbac.authorization.k8s.io/roles"
 _CLUSTER_ROLES = "rbac.authorization.k8s.io/clusterroles"
@@ -52,6 +56,22 @@ def refusal(user: User, attributes: Attributes) -> str:
         f'User "{user.name}" cannot {attributes.verb} resource "{attributes.full_resource}"'
         f' in API group "{attributes.group}" {where}'
     )
+
+
+def audit(text: str) -> None:
+    """One line in the log for a request that was refused for lack of rights."""
+    logger.info("audit: forbidden: %s", " ".join(text.split()))
+
+
+def require(authorizer: "Authorizer", user: User, attributes: Attributes) -> None:
+    """403, and an audit line, unless the user may do that."""
+    if authorizer.authorize(user, attributes)[0]:
+        return
+    text = refusal(user, attributes)
+    audit(text)
+    if attributes.path:
+        raise status.forbidden_path(text)
+    raise status.forbidden(attributes.resource, attributes.name, text, attributes.group)
 
 
 def _listed(values: Sequence[str] | None, wanted: str) -> bool:
@@ -133,7 +153,7 @@ class Authorizer:
             if subject is None:
                 continue
             reference = binding.obj["roleRef"]
-            role = self._role(reference, binding.namespace)
+            role = self.role(reference, binding.namespace)
             if role is None:
                 continue
             label = binding.name if kind[0] == "C" else f"{binding.name}/{binding.namespace}"
@@ -144,7 +164,8 @@ class Authorizer:
             for rule in role.obj.get("rules") or ():
                 yield rule, reason
 
-    def _role(self, reference: dict[str, Any], namespace: str) -> Entry | None:
+    def role(self, reference: dict[str, Any], namespace: str) -> Entry | None:
+        """The role that a binding refers to, or None."""
         if reference.get("kind") == "ClusterRole":
             return self._store.get(_CLUSTER_ROLES, "", reference["name"])
         return self._store.get(_ROLES, namespace, reference["name"])

@@ -28,7 +28,7 @@ from labkit.embedded.apiserver import (
     wellknown,
     writing,
 )
-from labkit.embedded.apiserver.authorization import Attributes, refusal
+from labkit.embedded.apiserver.authorization import Attributes, require
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.users import User
@@ -104,11 +104,7 @@ class Dispatcher:
             return _refusal(status.internal(f"{type(error).__name__}: {error}"), call)
 
     async def _resource(self, call: Call) -> web.StreamResponse:
-        allowed, _ = self._backend.authorizer.authorize(call.user, call.attributes)
-        if not allowed:
-            text = refusal(call.user, call.attributes)
-            logger.info("audit: forbidden: %s", text)
-            raise status.forbidden(call.plural, call.name, text, call.group)
+        require(self._backend.authorizer, call.user, call.attributes)
         registry = self._backend.registry
         if not registry.has_version(call.group, call.version):
             if not registry.is_built_in(call.group):
@@ -120,11 +116,7 @@ class Dispatcher:
     async def _path(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         verb = {"GET": "get", "HEAD": "get"}.get(request.method, request.method.lower())
         attributes = Attributes(verb=verb, path=request.path)
-        allowed, _ = self._backend.authorizer.authorize(user, attributes)
-        if not allowed:
-            text = refusal(user, attributes)
-            logger.info("audit: forbidden: %s", text)
-            raise status.forbidden_path(text)
+        require(self._backend.authorizer, user, attributes)
         return await wellknown.respond(self._backend, request)
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from labkit.embedded.apiserver import status
-from labkit.embedded.apiserver.authorization import Attributes, Authorizer, refusal
+from labkit.embedded.apiserver.authorization import Attributes, Authorizer, require
 from labkit.embedded.apiserver.users import User, with_authenticated
 
 _ACCOUNT = "system:serviceaccount:"
@@ -20,10 +20,7 @@ def effective_user(user: User, request: web.BaseRequest, authorizer: Authorizer)
     wanted = [_target(name)]
     wanted += [Attributes(verb="impersonate", resource="groups", name=group) for group in groups]
     for attributes in wanted:
-        allowed, _ = authorizer.authorize(user, attributes)
-        if not allowed:
-            text = refusal(user, attributes)
-            raise status.forbidden(attributes.resource, attributes.name, text)
+        require(authorizer, user, attributes)
     if name.startswith(_ACCOUNT) and not groups:
         namespace = name.removeprefix(_ACCOUNT).partition(":")[0]
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")

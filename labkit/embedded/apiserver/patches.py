@@ -11,7 +11,7 @@ from labkit.embedded.apiserver.preparing import check_options, clean, schema_of,
 from labkit.embedded.apiserver.requests import Call, parse_yaml, read_body
 from labkit.embedded.apiserver.rules import applying, managed_fields, patching
 from labkit.embedded.apiserver.store import Object
-from labkit.embedded.apiserver.writing import insert, replace
+from labkit.embedded.apiserver.writing import authorize_create, insert, replace
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -120,6 +120,7 @@ async def apply(backend: Backend, call: Call) -> web.Response:
     if backend.store.get(call.resource.storage, namespace, call.name) is None:
         if call.subresource:
             raise call.not_found()
+        authorize_create(backend, call)
         merged = _applied(backend, call, None, applied)
         merged = clean(backend, call, objects.thaw(merged))
         strategies.set_place(merged, call)

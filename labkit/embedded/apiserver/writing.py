@@ -5,11 +5,13 @@ store. Webhooks may take time; when somebody else wrote in the meantime, a patch
 a replace with a resourceVersion is refused.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from aiohttp import web
 
 from labkit.embedded.apiserver import admission, objects, preparing, responses, status, strategies
+from labkit.embedded.apiserver.authorization import require
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert, to_storage
 from labkit.embedded.apiserver.reading import find
@@ -75,6 +77,11 @@ async def insert(
     return convert(entry.obj, resource)
 
 
+def authorize_create(backend: Backend, call: Call) -> None:
+    """403 unless the user may create: a PUT or apply of something missing is a create, too."""
+    require(backend.authorizer, call.user, dataclasses.replace(call.attributes, verb="create"))
+
+
 def _refuse_existing(backend: Backend, call: Call, obj: Object) -> None:
     resource, metadata = call.resource, obj["metadata"]
     name = str(metadata.get("name", ""))
@@ -93,6 +100,7 @@ async def update(backend: Backend, call: Call) -> web.Response:
         creates = strategies.creates_on_update(resource) and not call.subresource
         if not creates or obj["metadata"].get("uid"):
             raise call.not_found()
+        authorize_create(backend, call)
         return responses.one(call, await insert(backend, call, obj, operation="Update"), code=201)
     given = str(obj["metadata"].get("resourceVersion") or "")
     if not given and strategies.needs_version(resource):

@@ -129,8 +129,8 @@ def _node_pool(pool: Any, cluster_id: str, tags: list[str]) -> dict[str, Any]:
     if pool.get("size") not in catalog.node_sizes():
         raise unprocessable("validation error: invalid size slug in node pool")
     count = pool.get("count")
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 512:
-        raise unprocessable("validation error: node pool count must be between 1 and 512")
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 512:
+        raise unprocessable("validation error: node pool count must be between 0 and 512")
     own = valid_tags(pool.get("tags", []))
     return {
         "id": str(uuid.uuid4()),

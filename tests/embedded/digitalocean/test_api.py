@@ -170,7 +170,7 @@ def test_clusters_have_distinct_pod_subnets(api):
         ({"version": "9.9"}, "invalid version"),
         ({"node_pools": []}, "at least one node pool"),
         ({"node_pools": [{"name": "p", "size": "s-1vcpu-1gb", "count": 1}]}, "invalid size"),
-        ({"node_pools": [{"name": "p", "size": "s-2vcpu-4gb", "count": 0}]}, "between 1 and 512"),
+        ({"node_pools": [{"name": "p", "size": "s-2vcpu-4gb", "count": -1}]}, "between 0 and 512"),
         ({"node_pools": [{"name": "p", "size": "s-2vcpu-4gb", "count": 51}]}, "droplet limit"),
         ({"tags": ["a b"]}, "invalid tags"),
         ({"cluster_subnet": "10.0.0.0/99"}, "invalid cluster_subnet"),
