@@ -53,6 +53,10 @@ class DigitalOceanCloud:
             "export DIGITALOCEAN_TOKEN",
         )
 
+    def secrets(self) -> list[str]:
+        """The token."""
+        return [find_token().value]
+
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """The token, and what the account offers and permits."""
         return (

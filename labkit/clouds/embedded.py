@@ -29,6 +29,17 @@ class EmbeddedCloud(DigitalOceanCloud):
         super().__init__(params, folder)
         self.linkerd_command = (str(folder.commands / "linkerd"),)
 
+    def secrets(self) -> list[str]:
+        """The token of the embedded account."""
+        try:
+            return [self._token_file.read_text().strip()]
+        except OSError:  # not started yet, or torn down
+            return []
+
+    @property
+    def _token_file(self) -> Path:
+        return self._folder.cloud_state / "token"
+
     def _connect(self) -> DigitalOcean:
         facts = self._daemon("status")
         if not facts.get("running"):
@@ -36,7 +47,7 @@ class EmbeddedCloud(DigitalOceanCloud):
                 f"The embedded cloud of lab {self._params.lab_name} is not running",
                 fix="run `labkit up`",
             )
-        token = (self._folder.cloud_state / "token").read_text().strip()
+        token = self._token_file.read_text().strip()
         return DigitalOcean(token, endpoint=facts["endpoint"], ca_file=Path(facts["ca_file"]))
 
     def start(self) -> bool:

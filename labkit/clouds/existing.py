@@ -28,6 +28,10 @@ class ExistingCloud:
         """Nothing to start."""
         return False
 
+    def secrets(self) -> list[str]:
+        """None beside the kubeconfigs' own."""
+        return []
+
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """What the two clusters must offer."""
         return (

@@ -47,6 +47,9 @@ class Cloud(Protocol):
     def prerequisites(self) -> tuple[Prerequisite, ...]:
         """What must hold before clusters are asked for; nothing is started or created."""
 
+    def secrets(self) -> list[str]:
+        """What opens this cloud and must not be in anything that is kept."""
+
     def start(self) -> bool:
         """Make the cloud reachable; False when it already was."""
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from labkit.clouds import TOKEN_VARIABLES, find_token
+from labkit.clouds import TOKEN_VARIABLES
 from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
 from labkit.lab import Lab
@@ -144,8 +144,7 @@ def hidden_paths(params: Params, run_folder: Path) -> dict[str, str]:
 def known_secrets(params: Params) -> dict[str, str]:
     """Secrets of this lab by value, and what stands for them in a kept notebook."""
     found = [os.environ.get(name, "") for name in TOKEN_VARIABLES]
-    if params.cloud == "digitalocean":  # a keyring is not opened for clouds without a token
-        found.append(find_token().value)
+    found += Lab.of(params).cloud.secrets()
     with suppress(OSError, yaml.YAMLError):
         content = yaml.safe_load(LabFolder.of(params.lab_name).kubeconfig.read_text())
         for user in content["users"]:

@@ -205,6 +205,9 @@ def test_secrets_of_a_lab_are_known_by_value(tmp_path, monkeypatch):
     assert set(known_secrets(Params())) == {"an-account-token", "tok-of-west", "a2V5LW9mLWVhc3Q="}
     folder.kubeconfig.write_text("{")
     assert set(known_secrets(Params())) == {"an-account-token"}
+    folder.cloud_state.mkdir()
+    (folder.cloud_state / "token").write_text("of-the-embedded-cloud\n")
+    assert set(known_secrets(Params())) == {"an-account-token", "of-the-embedded-cloud"}
 
 
 def test_a_home_that_is_the_root_folder_hides_no_slash(tmp_path, monkeypatch):

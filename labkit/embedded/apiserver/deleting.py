@@ -4,6 +4,7 @@ An object that must wait gets a deletionTimestamp; controllers do the rest (garb
 namespace content, stopping pods) and the last finalizer's removal removes it.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,18 +15,19 @@ from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert
 from labkit.embedded.apiserver.crds import INSTANCES_FINALIZER
 from labkit.embedded.apiserver.crds import STORAGE as CRD_STORAGE
-from labkit.embedded.apiserver.preparing import check_dry_run
+from labkit.embedded.apiserver.preparing import check_dry_run, typed
 from labkit.embedded.apiserver.reading import find
 from labkit.embedded.apiserver.requests import Call, decode, read_body
 from labkit.embedded.apiserver.selecting import selection
 from labkit.embedded.apiserver.store import Entry, Object
 
 _GRACE_S = 30
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _PROPAGATION = ("Foreground", "Background", "Orphan")
 _FINALIZER = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
-async def options_of(call: Call) -> Object:
+async def options_of(backend: Backend, call: Call) -> Object:
     """DeleteOptions from the body and the query."""
     body = await read_body(call.request)
     options: Object = {}
@@ -35,12 +37,13 @@ async def options_of(call: Call) -> Object:
             raise status.bad_request(
                 f"decoded object cannot be converted to DeleteOptions: {options.get('kind')}"
             )
+        typed(backend, options, "", "v1", "DeleteOptions")
     query = call.query
     if "propagationPolicy" in query:
         options["propagationPolicy"] = query["propagationPolicy"]
     if "gracePeriodSeconds" in query:
         text = query["gracePeriodSeconds"]
-        if not text.lstrip("-").isdigit():
+        if not _INTEGER.fullmatch(text):
             raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
         options["gracePeriodSeconds"] = int(text)
     if "orphanDependents" in query:
@@ -90,7 +93,7 @@ def _check_preconditions(call: Call, options: Object, obj: Object) -> None:
 async def delete(backend: Backend, call: Call) -> web.Response:
     """DELETE of one object."""
     responses.accepted(call.request)
-    options = await options_of(call)
+    options = await options_of(backend, call)
     entry = find(backend, call)
     code, obj, gone = await delete_entry(backend, call, entry, options)
     if gone and not call.resource.returns_deleted:
@@ -105,7 +108,7 @@ async def delete(backend: Backend, call: Call) -> web.Response:
 async def delete_collection(backend: Backend, call: Call) -> web.Response:
     """DELETE of every object that the selectors choose; answers with the list."""
     want = responses.accepted(call.request)
-    options = await options_of(call)
+    options = await options_of(backend, call)
     chosen = selection(call)
     namespace = call.namespace if call.resource.namespaced else None
     found = [

@@ -58,6 +58,17 @@ async def read_object(call: Call) -> Object:
     return decode(body, media_type=call.request.content_type, kind=call.resource.kind)
 
 
+def typed(backend: Backend, obj: Object, group: str, version: str, kind: str) -> Object:
+    """The object of a request that is not stored, its types checked (400)."""
+    schema = backend.schemas.for_kind(group, version, kind)
+    problem = decoding.decode_check({**obj, "kind": kind}, schema)
+    if problem is not None:
+        raise status.bad_request(
+            f'{kind} in version "{version}" cannot be handled as a {kind}: {problem}'
+        )
+    return obj
+
+
 def clean(backend: Backend, call: Call, obj: Object, *, patch: bool = False) -> Object:
     """Types checked (400), unknown fields reported and removed, nulls gone."""
     schema, resource = schema_of(backend, call), call.resource

@@ -110,7 +110,7 @@ async def _wanted_scale(call: Call, current: Object) -> Object:
 
 async def bind(backend: Backend, call: Call) -> web.Response:
     """POST of pods/NAME/binding (or bindings): put a pod on a node."""
-    binding = await preparing.read_object(call)
+    binding = preparing.typed(backend, await preparing.read_object(call), "", "v1", "Binding")
     call.name = call.name or str(part(binding, "metadata").get("name") or "")
     call.resource = backend.registry.find("", "v1", "pods") or call.resource
     call.plural, call.subresource = "pods", "binding"
@@ -154,10 +154,12 @@ async def bind(backend: Backend, call: Call) -> web.Response:
 
 async def evict(backend: Backend, call: Call) -> web.Response:
     """POST of pods/NAME/eviction: a delete that could be refused by a disruption budget."""
-    eviction = await preparing.read_object(call)
+    eviction = preparing.typed(
+        backend, await preparing.read_object(call), "policy", "v1", "Eviction"
+    )
     entry = find(backend, call)
-    options = {"dryRun": [], **part(eviction, "deleteOptions")}
-    options["dryRun"] = [*options["dryRun"], *call.query.getall("dryRun", [])]
+    options = dict(part(eviction, "deleteOptions"))
+    options["dryRun"] = [*(options.get("dryRun") or []), *call.query.getall("dryRun", [])]
     await deleting.delete_entry(backend, call, entry, options)
     done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
     return responses.document(done, code=201, call=call)

@@ -20,7 +20,13 @@ _BOUND_KINDS = {"Pod": ("pod", "pods"), "Secret": ("secret", "secrets"), "Node":
 async def request_token(backend: Backend, call: Call) -> web.Response:
     """POST of serviceaccounts/NAME/token: a new token, nothing is stored."""
     preparing.check_options(call)
-    obj = await preparing.read_object(call)
+    obj = preparing.typed(
+        backend,
+        await preparing.read_object(call),
+        "authentication.k8s.io",
+        "v1",
+        "TokenRequest",
+    )
     account = find(backend, call).obj
     spec: dict[str, Any] = part(obj, "spec")
     seconds = spec.get("expirationSeconds") or _DEFAULT_S

@@ -112,7 +112,7 @@ def _frame(kind: str, obj: Object) -> bytes:
 
 def _duration(call: Call) -> float:
     text = call.query.get("timeoutSeconds", "")
-    if text and not text.isdigit():
+    if text and not (text.isascii() and text.isdigit()):
         raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return float(text) if text and int(text) else _MINIMUM_S * (1 + random.random())  # noqa: S311 - no secret
 

@@ -207,20 +207,22 @@ def old_set_sizes(deployment: Object, new: Object, old: Sequence[Object]) -> dic
 def proportional_sizes(deployment: Object, sets: Sequence[Object]) -> dict[str, int]:
     """Sizes of the active sets after scaling in the middle of a rollout, by name.
 
-    Each set keeps its share of the whole, the larger ones first; what rounding leaves over goes to
-    the largest.
+    Each set keeps its share of the whole, the larger ones first; of two equally large the newer
+    grows first and the older shrinks first. What rounding leaves over goes to the first.
     """
     surge, _ = limits(deployment)
     wanted = replicas_of(deployment)
     allowed = wanted + surge if wanted > 0 else 0
     to_add = allowed - total(sets)
-    ordered = sorted(sets, key=lambda item: (replicas_of(item), creation_order(item)), reverse=True)
+    by_age = sorted(sets, key=creation_order, reverse=to_add > 0)
+    ordered = sorted(by_age, key=replicas_of, reverse=True)
     sizes = {}
     left = to_add
     for item in ordered:
         size = replicas_of(item)
         known = int(objects.annotations_of(item).get(MAXIMUM, "0")) or total(sets) or 1
-        share = round(size * allowed / known) - size if wanted else -size
+        # halves go up, as in Kubernetes; round() would take them to the even neighbour
+        share = (2 * size * allowed + known) // (2 * known) - size if wanted else -size
         share = min(max(share, 0), left) if to_add > 0 else max(min(share, 0), left)
         sizes[item["metadata"]["name"]] = size + share
         left -= share

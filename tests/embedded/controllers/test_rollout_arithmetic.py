@@ -99,6 +99,16 @@ def test_proportional_scaling_adds_up(sizes, replicas):
     assert all(size >= 0 for size in scaled.values())
 
 
+@pytest.mark.parametrize(
+    ("replicas", "expected"),
+    [(15, {"s-0": 7, "s-1": 8}), (5, {"s-0": 2, "s-1": 3})],
+    ids=["the newer grows first", "the older shrinks first"],
+)
+def test_halves_are_rounded_up_and_age_decides_between_equals(replicas, expected):
+    sets = [replica_set(f"s-{n}", 5, available=5) for n in range(2)]
+    assert rollout.proportional_sizes(deployment(replicas, surge=0), sets) == expected
+
+
 def test_the_hash_depends_on_the_template_only():
     item = deployment(2)
     other = deployment(7)
