@@ -12,7 +12,7 @@ from aiohttp import web
 
 from labkit.certs import create_leaf, write_credential
 from labkit.embedded.kube import KubeClient, KubeError, path_of
-from labkit.embedded.node.kubelet_api import PortForward
+from labkit.embedded.node.port_forward import PortForward
 
 NODE = "node-1"
 

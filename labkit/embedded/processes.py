@@ -197,6 +197,14 @@ def kill_group(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.killpg(pid, number)
 
 
+def kill_session(pid: int) -> None:
+    """SIGKILL for every process of the session led by ``pid``: jobs of a shell on a terminal."""
+    for other in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if other != os.getpid() and os.getsid(other) == pid:
+                os.kill(other, signal.SIGKILL)
+
+
 async def stop(process: asyncio.subprocess.Process, *, grace_s: float) -> int:
     """SIGTERM, then SIGKILL to the whole group after the grace; return the exit code."""
     if process.returncode is None:

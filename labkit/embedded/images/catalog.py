@@ -31,11 +31,13 @@ class Program:
     """How one command of an image is run.
 
     Attributes:
-        kind: `process` (own process) or `component` (a coroutine in the daemon).
-        entry: `package.module` of a process, `package.module:function` of a component.
+        kind: `process` (own process), `component` (a coroutine in the daemon) or `command` (of
+            the base image: one of this machine stands for it).
+        entry: `package.module` of a process, `package.module:function` of a component, the word
+            of a command.
     """
 
-    kind: Literal["process", "component"]
+    kind: Literal["process", "component", "command"]
     entry: str
 
 

@@ -12,16 +12,17 @@ import json
 import logging
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 from labkit.embedded.images.catalog import Program
+from labkit.embedded.node.commands import SEARCH_PATH, process_command
 from labkit.embedded.node.logs import ContainerLog
 from labkit.embedded.node.programs import Component, Container
-from labkit.embedded.processes import ProcessTable, kill_group, stop
+from labkit.embedded.node.terminals import Terminal
+from labkit.embedded.processes import ProcessTable, kill_group, kill_session, stop
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,15 @@ class Running(Protocol):
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after the grace. Returns when it has ended."""
+
+    async def type(self, data: bytes) -> None:
+        """Write to its stdin, if the spec gives it one."""
+
+    async def end_input(self) -> None:
+        """Close its stdin."""
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of its terminal, if it has one."""
 
 
 class NodeRuntime:
@@ -117,12 +127,27 @@ class RunningComponent:
         if pending:
             logger.error("the component %s ignores its cancellation", self._task.get_name())
 
+    async def type(self, data: bytes) -> None:
+        """A component reads no input."""
+
+    async def end_input(self) -> None:
+        """There is none."""
+
+    def resize(self, width: int, height: int) -> None:
+        """It has no terminal."""
+
 
 class RunningProcess:
     """A process program, its output read line by line into the log."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: ContainerLog) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        log: ContainerLog,
+        terminal: Terminal | None = None,
+    ) -> None:
         self._process = process
+        self._terminal = terminal
         self._reader = asyncio.create_task(self._copy(log), name=f"log of {process.pid}")
 
     @property
@@ -132,6 +157,9 @@ class RunningProcess:
 
     async def _copy(self, log: ContainerLog) -> None:
         stream = self._process.stdout
+        if self._terminal is not None:
+            while data := await self._terminal.read():
+                log.write(data)
         while stream and (data := await stream.read(65536)):
             log.write(data)
 
@@ -143,11 +171,36 @@ class RunningProcess:
             async with asyncio.timeout(1):
                 await asyncio.shield(self._reader)
         self._reader.cancel()
+        if self._terminal is not None:
+            await asyncio.wait({self._reader})
+            kill_session(self._process.pid)
+            self._terminal.close()
         return code if code >= 0 else 128 - code
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM to the group, SIGKILL after the grace."""
         await stop(self._process, grace_s=grace_s)
+
+    async def type(self, data: bytes) -> None:
+        """Write to its stdin, if the spec gives it one."""
+        if self._terminal is not None:
+            await self._terminal.write(data)
+        elif (stdin := self._process.stdin) is not None:
+            with contextlib.suppress(ConnectionError):
+                stdin.write(data)
+                await stdin.drain()
+
+    async def end_input(self) -> None:
+        """Close its stdin."""
+        if self._terminal is not None:
+            await self._terminal.end_input()
+        elif self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of its terminal, if it has one."""
+        if self._terminal is not None:
+            self._terminal.resize(width, height)
 
 
 def load_component(entry: str) -> Component:
@@ -207,14 +260,26 @@ async def start(
         return RunningComponent(
             load_component(program.entry), container, NodeRuntime(container, log, processes)
         )
+    argv = process_command(program, arguments, container)
+    environment = process_environment(container)
+    if program.kind == "command":
+        environment["PATH"] = SEARCH_PATH
+    terminal = Terminal() if container.tty else None
+    pipe = asyncio.subprocess.PIPE
     try:
         process = await processes.spawn(
-            [sys.executable, "-m", program.entry, *arguments],
+            Terminal.command(argv) if terminal else argv,
             name=f"{container.cluster}/{container.namespace}/{container.pod}/{container.name}",
-            env=process_environment(container),
+            env={"TERM": "xterm", **environment} if terminal else environment,
             cwd=container.root,
-            output=asyncio.subprocess.PIPE,
+            output=terminal.device if terminal else pipe,
+            stdin=terminal.device if terminal else pipe if container.stdin else None,
         )
     except OSError as error:
+        if terminal:
+            terminal.close()
         raise StartProblem(f"the process {program.entry} cannot be started: {error}") from error
-    return RunningProcess(process, log)
+    finally:
+        if terminal:
+            terminal.started()
+    return RunningProcess(process, log, terminal)

@@ -1,70 +1,49 @@
 """exec: one more process in a running container, its streams on the channels of a WebSocket.
 
-Here that is a process of this machine in the container's folder, with the container's environment.
-Which commands exist follows the image: its own programs, and this machine's where the real image
-has a shell. The process ends with the connection, and with the container. Deliberately absent: a
-terminal (`-t`).
+Here that is a process of this machine in the container's folder, with the container's environment
+(`commands.py` says which). It ends with the connection, and with the container.
 """
 
 import asyncio
 import contextlib
-import json
-import shutil
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from aiohttp import WSMsgType, web
-
 from labkit.embedded.images.catalog import CommandNotFound
+from labkit.embedded.node.channels import (
+    STDERR,
+    STDOUT,
+    SUCCESS,
+    Channels,
+    Input,
+    InputEnd,
+    Resize,
+)
+from labkit.embedded.node.commands import SEARCH_PATH, executable
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.containers import process_environment
 from labkit.embedded.node.programs import Container
-from labkit.embedded.processes import kill_group, stop
+from labkit.embedded.node.terminals import Terminal
+from labkit.embedded.processes import kill_group, kill_session, stop
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-_STDIN, _STDOUT, _STDERR, _ERROR, _CLOSE = 0, 1, 2, 3, 255
 _CHUNK = 32 * 1024
 _OUTPUT_LIMIT = 10 * 1024
 _GRACE_S = 1.0
 _LAST_OUTPUT_S = 1.0
-_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-def executable(config: NodeConfig, container: Container, argv: Sequence[str]) -> list[str]:
-    """The command line on this machine of a command inside a container.
-
-    Raises:
-        CommandNotFound: the image has no such command.
-    """
-    with contextlib.suppress(CommandNotFound):
-        if argv[0] and not argv[0].startswith("-") and "://" not in argv[0]:
-            program, arguments = config.find_program(container.image, argv)
-            if program.kind == "process":
-                return [sys.executable, "-m", program.entry, *arguments]
-    found = shutil.which(argv[0], path=_PATH) if config.has_shell(container.image) else None
-    if found is None:
-        why = (
-            f"stat {argv[0]}: no such file or directory"
-            if "/" in argv[0]
-            else "executable file not found in $PATH"
-        )
-        raise CommandNotFound(f'exec: "{argv[0]}": {why}')
-    return [found, *(_inside(container, word) for word in argv[1:])]
+def _environment(container: Container) -> dict[str, str]:
+    return {**process_environment(container), "PATH": SEARCH_PATH}
 
 
-def _inside(container: Container, word: str) -> str:
-    """A file of the container where it really is; any other word as it is."""
-    if not word.startswith("/") or ".." in word.split("/"):
-        return word
-    place = container.root / word.lstrip("/")
-    return str(place) if place != container.root and place.exists() else word
+def _name(container: Container, what: str) -> str:
+    return f"{container.cluster}/{container.namespace}/{container.pod}/{what}"
 
 
 async def run_once(
     config: NodeConfig, container: Container, argv: Sequence[str]
 ) -> tuple[int, str]:
-    """Run a command in a container to its end, as an exec probe does: exit code and output.
+    """Run a command in a container to its end, as probes and hooks do: exit code and output.
 
     Cancel it to kill the command.
 
@@ -74,8 +53,8 @@ async def run_once(
     """
     process = await config.processes.spawn(
         executable(config, container, argv),
-        name=f"{container.cluster}/{container.namespace}/{container.pod}/probe",
-        env={**process_environment(container), "PATH": _PATH},
+        name=_name(container, "probe"),
+        env=_environment(container),
         cwd=container.root,
         output=asyncio.subprocess.PIPE,
     )
@@ -91,92 +70,143 @@ class Exec:
     """One exec.
 
     Args:
-        stream: the prepared WebSocket.
+        channels: of the prepared WebSocket.
         config: of the node.
         container: where it runs.
         argv: the command.
         stdin: whether the client sends input.
+        tty: whether the command runs on a terminal.
     """
 
     def __init__(
         self,
-        stream: web.WebSocketResponse,
+        channels: Channels,
         *,
         config: NodeConfig,
         container: Container,
         argv: Sequence[str],
         stdin: bool,
+        tty: bool,
     ) -> None:
-        self._stream = stream
+        self._channels = channels
         self._config = config
         self._container = container
         self._argv = argv
         self._stdin = stdin
+        self._tty = tty
 
     async def run(self) -> None:
         """Run the command to its end, or until the client leaves."""
         with contextlib.suppress(ConnectionError):
-            await self._send(_STDOUT, b"")
-            await self._send(_ERROR, json.dumps(await self._result()).encode())
-            await self._stream.close()
+            await self._channels.begin()
+            await self._channels.end(await self._result())
 
     async def _result(self) -> dict[str, Any]:
-        container = self._container
-        environment = {**process_environment(container), "PATH": _PATH}
         try:
-            process = await self._config.processes.spawn(
-                executable(self._config, container, self._argv),
-                name=f"{container.cluster}/{container.namespace}/{container.pod}/exec",
-                env=environment,
-                cwd=container.root,
-                output=asyncio.subprocess.PIPE,
-                stdin=asyncio.subprocess.PIPE if self._stdin else None,
-                errors=asyncio.subprocess.PIPE,
-            )
+            code = await (self._on_terminal() if self._tty else self._on_pipes())
         except (CommandNotFound, OSError) as problem:
-            return _not_started(problem, container)
+            return _not_started(problem, self._container)
+        return exit_status(code)
+
+    async def _on_pipes(self) -> int:
+        process = await self._config.processes.spawn(
+            executable(self._config, self._container, self._argv),
+            name=_name(self._container, "exec"),
+            env=_environment(self._container),
+            cwd=self._container.root,
+            output=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE if self._stdin else None,
+            errors=asyncio.subprocess.PIPE,
+        )
         outputs = [
-            asyncio.create_task(self._copy_out(_STDOUT, process.stdout)),
-            asyncio.create_task(self._copy_out(_STDERR, process.stderr)),
+            self._copy(STDOUT, lambda: _read(process.stdout)),
+            self._copy(STDERR, lambda: _read(process.stderr)),
         ]
-        ending = asyncio.create_task(process.wait())
-        listening = asyncio.create_task(self._listen(process))
+        return await self._follow(process, outputs, self._type_into(process))
+
+    async def _on_terminal(self) -> int:
+        terminal = Terminal()
         try:
-            await asyncio.wait({ending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            try:
+                process = await self._config.processes.spawn(
+                    Terminal.command(executable(self._config, self._container, self._argv)),
+                    name=_name(self._container, "exec"),
+                    env={"TERM": "xterm", **_environment(self._container)},
+                    cwd=self._container.root,
+                    output=terminal.device,
+                    stdin=terminal.device,
+                )
+            finally:
+                terminal.started()
+            outputs = [self._copy(STDOUT, terminal.read)]
+            try:
+                return await self._follow(process, outputs, self._type_on(terminal))
+            finally:
+                kill_session(process.pid)  # a shell gives each of its jobs a group of its own
+        finally:
+            terminal.close()
+
+    async def _follow(
+        self,
+        process: asyncio.subprocess.Process,
+        outputs: Sequence[Coroutine[Any, Any, None]],
+        listening: Coroutine[Any, Any, None],
+    ) -> int:
+        """Until the process ends or the client leaves; then nothing of it is left."""
+        copying = [asyncio.create_task(output) for output in outputs]
+        ending = asyncio.create_task(process.wait())
+        listener = asyncio.create_task(listening)
+        try:
+            await asyncio.wait({ending, listener}, return_when=asyncio.FIRST_COMPLETED)
             code = await stop(process, grace_s=_GRACE_S) if not ending.done() else ending.result()
             kill_group(process.pid)  # children that it left behind hold the pipes
-            await asyncio.wait(outputs, timeout=_LAST_OUTPUT_S)
+            await asyncio.wait(copying, timeout=_LAST_OUTPUT_S)
         finally:
             kill_group(process.pid)
-            for task in (*outputs, ending, listening):
+            tasks = (*copying, ending, listener)
+            for task in tasks:
                 task.cancel()
-        return _status(code if code >= 0 else 128 - code)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return code if code >= 0 else 128 - code
 
-    async def _copy_out(self, channel: int, reader: asyncio.StreamReader | None) -> None:
+    async def _copy(self, channel: int, read: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
         with contextlib.suppress(ConnectionError):
-            while reader and (data := await reader.read(_CHUNK)):
-                await self._send(channel, data)
+            while data := await read():
+                await self._channels.send(channel, data)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Input for the process; returns when the client has left."""
-        async for message in self._stream:
-            data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
-            if not data or process.stdin is None:
+    async def _type_into(self, process: asyncio.subprocess.Process) -> None:
+        """Input for a process with pipes; returns when the client has left."""
+        async for message in self._channels.messages():
+            if process.stdin is None:
                 continue
             with contextlib.suppress(ConnectionError):
-                if data[0] == _STDIN:
-                    process.stdin.write(data[1:])
+                if isinstance(message, Input):
+                    process.stdin.write(message.data)
                     await process.stdin.drain()
-                elif data[0] == _CLOSE and data[1:] == bytes([_STDIN]):
+                elif isinstance(message, InputEnd):
                     process.stdin.close()
 
-    async def _send(self, channel: int, data: bytes) -> None:
-        await self._stream.send_bytes(bytes([channel]) + data)
+    async def _type_on(self, terminal: Terminal) -> None:
+        """Input for a process on a terminal; returns when the client has left."""
+        async for message in self._channels.messages():
+            if isinstance(message, Resize):
+                terminal.resize(message.width, message.height)
+            elif not self._stdin:
+                continue
+            elif isinstance(message, Input):
+                await terminal.write(message.data)
+            else:
+                await terminal.end_input()
 
 
-def _status(code: int) -> dict[str, Any]:
+async def _read(stream: asyncio.StreamReader | None) -> bytes:
+    return await stream.read(_CHUNK) if stream else b""
+
+
+def exit_status(code: int) -> dict[str, Any]:
+    """The Status that tells a client the exit code of a command."""
     if code == 0:
-        return {"metadata": {}, "status": "Success"}
+        return SUCCESS
     return {
         "metadata": {},
         "status": "Failure",

@@ -1,7 +1,6 @@
-"""The kubelet's own API on 127.0.0.1, over TLS: logs, exec and port-forward of this node's pods.
+"""The kubelet's own API on 127.0.0.1, over TLS: logs, exec, attach, port-forward of its pods.
 
-Only the API server calls it, with the cluster's kubelet token. ``attach`` is not served: it
-answers 501, which the API server hands on.
+Only the API server calls it, with the cluster's kubelet token.
 """
 
 import asyncio
@@ -13,20 +12,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from labkit.certs import create_leaf, write_credential
-from labkit.embedded.node import executing, logs, spdy_forward, timestamps
+from labkit.embedded.node import channels, logs, port_forward, spdy_forward, timestamps
+from labkit.embedded.node.attaching import Attach
+from labkit.embedded.node.channels import Channels
 from labkit.embedded.node.config import NodeConfig
+from labkit.embedded.node.executing import Exec
 from labkit.embedded.node.lives import ContainerLife
 from labkit.embedded.node.pods import PodWorker
+from labkit.embedded.node.programs import Container
 from labkit.embedded.node.spdy_forward import SpdyForward
 
 logger = logging.getLogger(__name__)
 
-PORT_FORWARD_PROTOCOL = "v4.channel.k8s.io"
 _CERTIFICATE_LIFE = timedelta(days=3650)
-_CHUNK = 32 * 1024
 
 FindWorker = Callable[[str, str], PodWorker | None]
 
@@ -47,7 +48,7 @@ class KubeletApi:
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         app.router.add_get("/portForward/{namespace}/{pod}", self._port_forward)
         app.router.add_get("/exec/{namespace}/{pod}/{container}", self._exec)
-        app.router.add_route("*", "/attach/{namespace}/{pod}/{container}", _absent)
+        app.router.add_get("/attach/{namespace}/{pod}/{container}", self._attach)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True
         )
@@ -140,28 +141,46 @@ class KubeletApi:
         )
         raise web.HTTPBadRequest(text=text)
 
-    # exec
+    # exec and attach
 
-    async def _exec(self, request: web.Request) -> web.StreamResponse:
-        name, worker = request.match_info["container"], self._worker(request)
-        life = worker.lives.get(name)
-        argv = request.query.getall("command", [])
+    def _life(self, request: web.Request) -> tuple[ContainerLife, Container]:
+        """The container that is meant; it runs."""
+        name = request.match_info["container"]
+        life = self._worker(request).lives.get(name)
         if life is None or life.container is None:
             raise web.HTTPNotFound(text=f'container not found ("{name}")')
+        return life, life.container
+
+    async def _attach(self, request: web.Request) -> web.StreamResponse:
+        life, container = self._life(request)
+        running, log, ended = life.running, life.log, life.ended
+        if running is None or log is None:
+            raise web.HTTPNotFound(text=f'container not found ("{life.state.name}")')
+        stream = await _prepared(request)
+        await Attach(
+            Channels(stream),
+            running=running,
+            log=log,
+            stdin=_asks(request, "stdin") and container.stdin,
+            once=life.stdin_once,
+        ).run(ended)
+        return stream
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        life, container = self._life(request)
+        argv = request.query.getall("command", [])
         if not argv:
             raise web.HTTPBadRequest(text="you must specify at least 1 command")
-        if request.query.get("tty") == "true":
-            text = "exec with a terminal (-t) is not part of the embedded cloud: leave out -t"
-            return web.Response(status=501, text=text)
-        stream = web.WebSocketResponse(protocols=executing.PROTOCOLS, max_msg_size=0)
-        if not stream.can_prepare(request):
-            raise web.HTTPBadRequest(text="you must use a WebSocket to exec")
-        await stream.prepare(request)
-        stdin = request.query.get("stdin") == "true"
-        session = executing.Exec(
-            stream, config=self._config, container=life.container, argv=argv, stdin=stdin
+        stream = await _prepared(request)
+        session = Exec(
+            Channels(stream),
+            config=self._config,
+            container=container,
+            argv=argv,
+            stdin=_asks(request, "stdin"),
+            tty=_asks(request, "tty"),
         )
-        running = asyncio.create_task(session.run(), name=f"exec in {worker.title}")
+        running = asyncio.create_task(session.run(), name=f"exec in {container.pod}")
         ended = asyncio.create_task(life.ended.wait())
         try:
             await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -183,91 +202,29 @@ class KubeletApi:
         words = [word for value in request.query.getall("ports", []) for word in value.split(",")]
         if not words or not all(word.isdigit() and 0 < int(word) < 65536 for word in words):
             raise web.HTTPBadRequest(text="query parameter 'ports' is required: ports=8080")
-        stream = web.WebSocketResponse(protocols=(PORT_FORWARD_PROTOCOL,), max_msg_size=0)
+        stream = web.WebSocketResponse(protocols=(port_forward.PROTOCOL,), max_msg_size=0)
         if not stream.can_prepare(request):
             raise web.HTTPBadRequest(text="you must use a WebSocket to port-forward")
         await stream.prepare(request)
-        await PortForward(stream, worker, [int(word) for word in words]).run()
+        await port_forward.PortForward(stream, worker, [int(word) for word in words]).run()
         return stream
-
-
-class PortForward:
-    """One WebSocket of a port-forward: a connection for each port.
-
-    Port number i of the request has data channel 2i and error channel 2i+1.
-    """
-
-    def __init__(self, stream: web.WebSocketResponse, worker: PodWorker, ports: list[int]) -> None:
-        self._stream = stream
-        self._worker = worker
-        self._ports = ports
-        self._writers: dict[int, asyncio.StreamWriter] = {}
-
-    async def run(self) -> None:
-        """Copy bytes until either side ends."""
-        tasks = []
-        for index, port in enumerate(self._ports):
-            prefix = port.to_bytes(2, "little")
-            await self._stream.send_bytes(bytes([2 * index]) + prefix)
-            await self._stream.send_bytes(bytes([2 * index + 1]) + prefix)
-        for index, port in enumerate(self._ports):
-            reader = await self._connect(index, port)
-            if reader is not None:
-                tasks.append(asyncio.create_task(self._copy_out(index, reader)))
-        copying_in = asyncio.create_task(self._copy_in())
-        try:
-            if tasks:
-                done = asyncio.ensure_future(asyncio.wait(tasks))
-                await asyncio.wait((copying_in, done), return_when=asyncio.FIRST_COMPLETED)
-                done.cancel()
-        finally:
-            for task in [*tasks, copying_in]:
-                task.cancel()
-            for writer in self._writers.values():
-                writer.close()
-            with contextlib.suppress(ConnectionError):
-                await self._stream.close()
-
-    async def _connect(self, index: int, port: int) -> asyncio.StreamReader | None:
-        address = self._worker.locate(port)
-        try:
-            if address is None:
-                raise ConnectionRefusedError("nothing in the pod declares this port")
-            host, _, real = address.rpartition(":")
-            reader, self._writers[index] = await asyncio.open_connection(host, int(real))
-        except OSError:
-            text = spdy_forward.refusal(port, self._worker.uid)
-            await self._stream.send_bytes(bytes([2 * index + 1]) + text)
-            return None
-        return reader
-
-    async def _copy_out(self, index: int, reader: asyncio.StreamReader) -> None:
-        channel = bytes([2 * index])
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(_CHUNK):
-                await self._stream.send_bytes(channel + data)
-
-    async def _copy_in(self) -> None:
-        async for message in self._stream:
-            if message.type is WSMsgType.BINARY:
-                data: bytes = message.data
-            elif message.type is WSMsgType.TEXT:
-                data = message.data.encode()
-            else:
-                return
-            writer = self._writers.get(data[0] // 2) if data and data[0] % 2 == 0 else None
-            if writer is not None and len(data) > 1:
-                writer.write(data[1:])
-                with contextlib.suppress(ConnectionError):
-                    await writer.drain()
 
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-async def _absent(_: web.Request) -> web.Response:
-    return web.Response(status=501, text="attach is not part of the embedded cloud: read the logs")
+def _asks(request: web.Request, option: str) -> bool:
+    return request.query.get(option) in ("true", "1")
+
+
+async def _prepared(request: web.Request) -> web.WebSocketResponse:
+    """The WebSocket of an exec or attach."""
+    stream = web.WebSocketResponse(protocols=channels.PROTOCOLS, max_msg_size=0)
+    if not stream.can_prepare(request):
+        raise web.HTTPBadRequest(text="you must use a WebSocket")
+    await stream.prepare(request)
+    return stream
 
 
 async def _send(

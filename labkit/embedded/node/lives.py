@@ -2,7 +2,6 @@
 
 The restart policy, the back-off of a crashing container and what its probes do to it are here.
 The order of the containers of a pod is not: see :mod:`labkit.embedded.node.pods`.
-Lifecycle hooks (postStart, preStop) are deliberately not run.
 """
 
 import asyncio
@@ -16,13 +15,15 @@ from typing import Any, Protocol
 
 from labkit.embedded.images.catalog import CommandNotFound, ImageNotFound, Program
 from labkit.embedded.kube import KubeError
-from labkit.embedded.node import containers, executing, logs
+from labkit.embedded.node import containers, executing, hooks, logs
+from labkit.embedded.node.commands import has_command
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.containers import Running, StartProblem
 from labkit.embedded.node.environment import ConfigProblem
 from labkit.embedded.node.logs import ContainerLog
 from labkit.embedded.node.probing import ContainerProbes
 from labkit.embedded.node.programs import Container
+from labkit.embedded.node.sockets import port_number
 from labkit.embedded.node.status import ContainerState
 from labkit.embedded.node.volumes import MountProblem
 
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _CONFIG_RETRY_S = 0.5
 _LAST_WRITE_S = 2.0
+_GRACE_AFTER_HOOK_S = 2.0
+"""What a container has at least after its preStop hook, as the kubelet gives it."""
 _KEPT_LOGS = 2  # of this run and the one before
 _START_ERROR_EXIT = 128
 
@@ -99,6 +102,16 @@ class ContainerLife:
         self.log: ContainerLog | None = None
         self.container: Container | None = None
 
+    @property
+    def running(self) -> Running | None:
+        """What runs now."""
+        return self._running
+
+    @property
+    def stdin_once(self) -> bool:
+        """Whether its stdin ends with the first client that attached."""
+        return bool(self._spec.get("stdinOnce"))
+
     async def started(self) -> None:
         """Wait until it has started once: running, and its startup probe passed."""
         await self._started.wait()
@@ -134,7 +147,7 @@ class ContainerLife:
         self._stopping = True
         if self._running is not None:
             self._owner.event("Killing", f"Stopping container {self.state.name}", self.state)
-            await self._running.stop(self._policy.grace_s if grace_s is None else grace_s)
+            await self._end(self._running, self._policy.grace_s if grace_s is None else grace_s)
             await asyncio.wait({self._task}, timeout=_LAST_WRITE_S)
         self._task.cancel()
         await asyncio.wait({self._task})
@@ -179,7 +192,7 @@ class ContainerLife:
         state, owner = self.state, self._owner
         try:
             argv = await owner.arguments(self._spec)
-            program, arguments = owner.config.find_program(state.image, argv)
+            program, arguments = self._program(argv)
             text = f'Container image "{state.image}" already present on machine'
             owner.event("Pulled", text, state)
             return program, arguments, await owner.prepare(self._spec, program, self._folder)
@@ -194,6 +207,16 @@ class ContainerLife:
             await asyncio.sleep(_CONFIG_RETRY_S)
         return None
 
+    def _program(self, argv: tuple[str, ...]) -> tuple[Program, tuple[str, ...]]:
+        """What to run: a program of the image, or a command of its base image."""
+        config, image = self._owner.config, self.state.image
+        try:
+            return config.find_program(image, argv)
+        except CommandNotFound:
+            if not has_command(config, image, argv):
+                raise
+            return Program("command", argv[0]), argv[1:]
+
     async def _attend(self, running: Running, log: ContainerLog) -> int:
         """Follow a started container to its end."""
         state, owner = self.state, self._owner
@@ -201,7 +224,7 @@ class ContainerLife:
         state.run(f"labkit://{hashlib.sha256(seed.encode()).hexdigest()}")
         owner.event("Created", f"Container created: {state.name}", state)
         owner.event("Started", f"Container started: {state.name}", state)
-        watch = asyncio.create_task(self._probes(), name=f"probes of {state.name}")
+        watch = asyncio.create_task(self._watch(running), name=f"probes of {state.name}")
         owner.changed()
         try:
             code = await running.wait()
@@ -213,10 +236,42 @@ class ContainerLife:
         owner.changed()
         return code
 
+    async def _watch(self, running: Running) -> None:
+        """The hook after the start, then the probes."""
+        hook = (self._spec.get("lifecycle") or {}).get("postStart")
+        if hook and not await self._hook(hook):
+            self._owner.event("FailedPostStartHook", "PostStartHook failed", self.state)
+            self._kill(running, "FailedPostStartHook")
+            return
+        await self._probes()
+
+    async def _hook(self, hook: Mapping[str, Any]) -> bool:
+        return await hooks.run_hook(
+            hook, locate=self._locate, execute=self._execute, pod_ip=self._owner.pod_ip
+        )
+
+    async def _end(self, running: Running, grace_s: float) -> None:
+        """The hook before the end, within the grace; then SIGTERM and SIGKILL."""
+        began = monotonic()
+        if (hook := (self._spec.get("lifecycle") or {}).get("preStop")) and grace_s > 0:
+            try:
+                async with asyncio.timeout(grace_s):
+                    passed = await self._hook(hook)
+            except TimeoutError:
+                passed = False
+            if not passed:
+                self._owner.event("FailedPreStopHook", "PreStopHook failed", self.state)
+            grace_s = max(_GRACE_AFTER_HOOK_S, grace_s - (monotonic() - began))
+        await running.stop(grace_s)
+
+    def _locate(self, port: int | str) -> str | None:
+        number = port_number(self._spec, port)
+        return None if number is None else self._owner.locate(number)
+
     async def _probes(self) -> None:
         found = ContainerProbes(
             self._spec,
-            locate=self._owner.locate,
+            locate=self._locate,
             execute=self._execute,
             pod_ip=self._owner.pod_ip,
             on_ready=lambda ready: self._set_ready(ready=ready),
@@ -244,12 +299,16 @@ class ContainerLife:
         self._owner.event("Unhealthy", message, self.state)
 
     def _kill_unhealthy(self, word: str) -> None:
-        running = self._running
-        if running is None or self._stopping or (self._killing and not self._killing.done()):
+        if self._running is not None:
+            text = f"Container {self.state.name} failed {word} probe, will be restarted"
+            self._kill(self._running, text)
+
+    def _kill(self, running: Running, message: str) -> None:
+        """End it, so that the restart policy decides."""
+        if self._stopping or (self._killing and not self._killing.done()):
             return
-        text = f"Container {self.state.name} failed {word} probe, will be restarted"
-        self._owner.event("Killing", text, self.state)
-        self._killing = asyncio.create_task(running.stop(self._policy.grace_s))
+        self._owner.event("Killing", message, self.state)
+        self._killing = asyncio.create_task(self._end(running, self._policy.grace_s))
 
     def _last_words(self, code: int) -> str:
         wanted = self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"

@@ -8,7 +8,7 @@ writer: both live in the daemon. It deliberately does not keep stdout and stderr
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ class ContainerLog:
         self._rest = b""
         self._changed = asyncio.Event()
         self.closed = False
+        self.listeners: set[Callable[[bytes], None]] = set()
+        """Told of all output as it comes, unfinished lines too: who is attached."""
 
     def line(self, text: str) -> None:
         """Append one line (or several, when the text has line breaks)."""
@@ -37,6 +39,8 @@ class ContainerLog:
 
     def write(self, data: bytes) -> None:
         """Append raw output; an unfinished line waits for its rest."""
+        for listener in tuple(self.listeners):
+            listener(data)
         *lines, rest = (self._rest + data).split(b"\n")
         if len(rest) > MAX_LINE_BYTES:
             lines, rest = [*lines, rest], b""

@@ -173,6 +173,8 @@ class PodWorker:
             name=spec["name"],
             image=spec["image"],
             argv=command_line(spec, env),
+            stdin=bool(spec.get("stdin")),
+            tty=bool(spec.get("tty")),
             env=env,
             app_sockets=found.app,
             sockets=found.outside,
@@ -189,7 +191,7 @@ class PodWorker:
         """A process without a sidecar does; with one Envoy per cluster, every meshed pod too."""
         meshed = self.sockets is not None and self.sockets.meshed
         shared = os.environ.get("LABKIT_PROXY_GROUPING") == "cluster"
-        return shared if meshed else program.kind == "process"
+        return shared if meshed else program.kind != "component"
 
     # living
 

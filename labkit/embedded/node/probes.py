@@ -1,10 +1,9 @@
-"""Startup, readiness and liveness probes: httpGet and tcpSocket against the real sockets, and exec.
+"""Startup, readiness and liveness probes: httpGet, tcpSocket and grpc on real sockets, and exec.
 
 Timing follows the kubelet with one difference that makes a lab quick: until a startup or
 readiness probe has succeeded for the first time it is tried at least every 100 ms. Failures still
 count at most once per declared period and not before the declared initial delay, so thresholds
-keep their meaning. A grpc probe is deliberately not run: its result is unknown, which the
-kubelet takes as "no change".
+keep their meaning.
 """
 
 import asyncio
@@ -77,10 +76,10 @@ async def try_exec(probe: Mapping[str, Any], execute: Execute) -> Result:
 async def try_probe(probe: Mapping[str, Any], locate: Locate, *, pod_ip: str) -> Result:
     """Run a probe once, within its timeout."""
     timing = Timing.of(probe)
-    action = _http if "httpGet" in probe else _tcp if "tcpSocket" in probe else None
-    if action is None:
-        return Result(None, "this kind of probe is not run by the embedded cloud")
-    declared = probe.get("httpGet") or probe.get("tcpSocket") or {}
+    kind = next((word for word in _ACTIONS if word in probe), None)
+    if kind is None:
+        return Result(None, "the probe has no action")
+    action, declared = _ACTIONS[kind], probe[kind]
     virtual = f"{declared.get('host') or pod_ip}:{declared.get('port')}"
     address = locate(declared.get("port", 0))
     if address is None:
@@ -142,6 +141,33 @@ async def _http(declared: Mapping[str, Any], address: str, virtual: str) -> Resu
         with contextlib.suppress(OSError, ssl.SSLError):
             if tls:
                 await writer.wait_closed()
+
+
+async def _grpc(declared: Mapping[str, Any], address: str, virtual: str) -> Result:
+    """The standard health service: one string there, one number back, each in field 1."""
+    del virtual
+    from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+    from grpc import StatusCode
+    from grpc.aio import AioRpcError, insecure_channel
+
+    request = StringValue(value=str(declared.get("service") or "")).SerializeToString()
+    async with insecure_channel(address) as channel:
+        try:
+            answer = await channel.unary_unary("/grpc.health.v1.Health/Check")(request)
+        except AioRpcError as error:
+            if error.code() is StatusCode.UNAVAILABLE:
+                raise ConnectionRefusedError from error
+            return Result(
+                False,
+                f"service unhealthy (responded with error: rpc error: code = {error.code().name} "
+                f"desc = {error.details()})",
+            )
+    health = _HEALTH.get(Int32Value.FromString(answer).value, "UNKNOWN")
+    return Result(health == "SERVING", f'service unhealthy (responded with "{health}")')
+
+
+_HEALTH = {1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+_ACTIONS = {"httpGet": _http, "tcpSocket": _tcp, "grpc": _grpc}
 
 
 OnResult = Callable[[bool, str], None]

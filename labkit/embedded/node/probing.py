@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from labkit.embedded.node import probes
-from labkit.embedded.node.sockets import port_number
 
 
 class ContainerProbes:
@@ -13,7 +12,7 @@ class ContainerProbes:
 
     Args:
         spec: of the container.
-        locate: number of a port → its real socket.
+        locate: port of the spec, by number or name → its real socket.
         execute: run a command in the container: its exit code and output.
         pod_ip: for messages.
         on_ready: told the readiness when a threshold is reached.
@@ -25,7 +24,7 @@ class ContainerProbes:
         self,
         spec: Mapping[str, Any],
         *,
-        locate: Callable[[int], str | None],
+        locate: probes.Locate,
         execute: probes.Execute,
         pod_ip: str,
         on_ready: Callable[[bool], None],
@@ -81,10 +80,6 @@ class ContainerProbes:
         )
 
     def _attempt(self, probe: Mapping[str, Any]) -> Callable[[], Awaitable[probes.Result]]:
-        def locate(port: int | str) -> str | None:
-            number = port_number(self._spec, port)
-            return None if number is None else self._locate(number)
-
         if "exec" in probe:
             return lambda: probes.try_exec(probe, self._execute)
-        return lambda: probes.try_probe(probe, locate, pod_ip=self._pod_ip)
+        return lambda: probes.try_probe(probe, self._locate, pod_ip=self._pod_ip)

@@ -57,6 +57,10 @@ class Container:
     """The pod's service-account token."""
     ca_file: Path
     """CA certificate of the API server."""
+    stdin: bool = False
+    """Whether it has a stdin that `attach` can write to."""
+    tty: bool = False
+    """Whether it runs on a terminal."""
 
 
 class Runtime(Protocol):

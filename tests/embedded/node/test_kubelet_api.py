@@ -124,9 +124,5 @@ async def test_a_port_that_nobody_listens_on_is_an_error_on_its_channel(node, ku
         assert b"connection refused" in message
 
 
-async def test_attach_is_not_pretended(node, kubelet):
-    await text(kubelet, "/attach/default/web/app", 501)
-
-
 def restarts(pod):
     return sum(s["restartCount"] for s in pod["status"].get("containerStatuses") or [])

@@ -186,11 +186,11 @@ async def test_an_unknown_image_cannot_be_pulled(node):
 
 
 async def test_an_unknown_command_is_a_start_error(node):
-    await node.create({"restartPolicy": "Never", "containers": [named("app", "bash")]})
+    await node.create({"restartPolicy": "Never", "containers": [named("app", "nosuch")]})
     pod = await node.wait(lambda pod: pod["status"].get("phase") == "Failed")
     ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
     assert (ended["reason"], ended["exitCode"]) == ("StartError", 128)
-    assert "bash" in ended["message"]
+    assert "nosuch" in ended["message"]
 
 
 async def test_environment_is_resolved_from_the_pod_and_from_objects(node, kube, programs):
