@@ -16,6 +16,7 @@ from labkit.embedded.apiserver import (
     deleting,
     impersonation,
     patches,
+    proxying,
     reading,
     requests,
     responses,
@@ -55,7 +56,7 @@ _SUBRESOURCES: dict[str, Handler] = {
     "finalize": subresources.finalize,
     "log": streaming.log,
     "portforward": streaming.upgrade,
-    "proxy": streaming.proxy,
+    "proxy": proxying.proxy,
     "scale": subresources.scale,
     "token": token_requests.request_token,
 }

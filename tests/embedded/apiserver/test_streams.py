@@ -40,6 +40,23 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"{request.method} {request.path_qs}", headers={"X-From": "app"})
 
 
+async def moved(request: web.Request) -> web.Response:
+    goals = {
+        "path": "/new?b=1",
+        "self": f"http://{request.host}/new",
+        "away": "http://example.org/",
+    }
+    return web.Response(status=302, headers={"Location": goals[request.query["to"]]})
+
+
+async def shout(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse(protocols=("shout",))
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_str(message.data.upper() + request.headers["X-Forwarded-Uri"])
+    return socket
+
+
 @pytest.fixture
 async def node(tmp_path, apiserver, kube: KubeClient) -> AsyncIterator[None]:
     """A kubelet API and an application, and a pod on that node that says where they are."""
@@ -54,6 +71,8 @@ async def node(tmp_path, apiserver, kube: KubeClient) -> AsyncIterator[None]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     program = web.Application()
+    program.router.add_get("/moved", moved)
+    program.router.add_get("/shout", shout)
     program.router.add_route("*", "/{rest:.*}", hello)
     other = web.AppRunner(program)
     await other.setup()
@@ -125,3 +144,37 @@ async def test_the_proxy_reaches_the_application(node, session, target):
         assert answer.status == 200
         assert answer.headers["X-From"] == "app"
         assert await answer.text() == "GET /api/x?a=1&a=2"
+
+
+PROXY = "/api/v1/namespaces/default/services/web/proxy"
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("path", f"{PROXY}/new?b=1"),
+        ("self", f"{PROXY}/new"),
+        ("away", "http://example.org/"),
+    ],
+)
+async def test_a_redirect_leads_back_through_the_proxy(node, session, to, expected):
+    async with session.get(f"{PROXY}/moved?to={to}", allow_redirects=False) as answer:
+        assert answer.status == 302
+        assert answer.headers["Location"] == expected
+
+
+async def test_the_root_of_the_proxy_ends_with_a_slash(node, session):
+    async with session.get(f"{PROXY}?a=1", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (301, f"{PROXY}/?a=1")
+
+
+async def test_bodies_pass_the_proxy(node, session):
+    async with session.post(f"{PROXY}/x", data=b"y" * 100_000) as answer:
+        assert await answer.text() == "POST /x"
+
+
+async def test_websockets_pass_the_proxy(node, session):
+    async with session.ws_connect(f"{PROXY}/shout", protocols=("shout",)) as socket:
+        assert socket.protocol == "shout"
+        await socket.send_str("hello ")
+        assert (await socket.receive()).data == f"HELLO {PROXY}/shout"
