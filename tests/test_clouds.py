@@ -1,6 +1,7 @@
 import os
 import stat
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ def test_existing_clusters_are_never_deleted_and_cost_labkit_nothing(folder, use
     assert cloud.delete_clusters(lambda *_: None) == []
     assert cloud.leftovers() == []
     quote = cloud.quote()
-    assert (quote.usd_per_hour, quote.billed) == (0.0, False)
+    assert (quote.usd_per_hour, quote.billed) == (0, False)
     assert isinstance(cloud, ExistingCloud)
 
 
@@ -138,10 +139,10 @@ def test_the_quote_counts_nodes_and_load_balancers_of_both_clusters(
     cloud._client = DigitalOcean(
         digitalocean.token, endpoint=digitalocean.endpoint, ca_file=digitalocean.ca_file
     )
-    size = next(s for s in cloud.client.sizes() if s.slug == Params().node_size)
     quote = cloud.quote()
-    expected = 2 * 2 * size.price_hourly_usd + 2 * clouds.digitalocean.LOAD_BALANCER_USD_PER_HOUR
-    assert quote.usd_per_hour == pytest.approx(expected)
+    # 4 nodes at 0.03571 and 2 load balancers at 0.01786; 4 x 24 and 2 x 12 a month
+    assert quote.usd_per_hour == Decimal("0.17856")
+    assert quote.usd_per_month == 120
     assert quote.billed
     assert "2 clusters x 2 nodes s-2vcpu-4gb" in quote.text
 

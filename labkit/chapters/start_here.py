@@ -52,20 +52,16 @@ def doctor(lab: LabContext) -> Step:
 def quote(lab: LabContext) -> Step:
     """What the lab costs at list prices, and whether anything is billed."""
     found = lab.cloud.quote()
-    rows = [
-        {"for": "one hour", "USD": f"{found.usd_per_hour:.2f}"},
-        {
-            "for": f"the lab's time to live ({lab.params.ttl_hours:g} h)",
-            "USD": f"{found.usd_per_hour * lab.params.ttl_hours:.2f}",
-        },
-        {"for": "forgotten for a month (730 h)", "USD": f"{found.usd_per_hour * 730:.2f}"},
-    ]
     note = (
         "This cloud bills it."
         if found.billed
         else "Nothing is billed here; these are DigitalOcean's list prices for the same lab."
     )
-    return Step("What it costs.", table=Table.of(rows), notes=(f"{found.text}.", note))
+    return Step(
+        "What it costs.",
+        table=Table.of(found.rows(lab.params.ttl_hours)),
+        notes=(f"{found.text}.", note),
+    )
 
 
 def _kubectl(lab: LabContext) -> list[str]:

@@ -125,6 +125,7 @@ class LoadBalancer:
     status: str
     region: str
     tag: str
+    created_at: str
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def load_balancer_of(raw: Mapping[str, Any]) -> LoadBalancer:
         status=raw["status"],
         region=region.get("slug", ""),
         tag=raw.get("tag", ""),
+        created_at=raw.get("created_at", ""),
     )
 
 

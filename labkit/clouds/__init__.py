@@ -6,10 +6,11 @@
 - `existing`: two contexts of the user's kubeconfig; nothing is created or deleted there.
 """
 
+from labkit.clouds.costs import Quote
 from labkit.clouds.digitalocean import DigitalOceanCloud
 from labkit.clouds.embedded import EmbeddedCloud
 from labkit.clouds.existing import ExistingCloud
-from labkit.clouds.interface import Cloud, ClusterFacts, Quote
+from labkit.clouds.interface import Cloud, ClusterFacts
 from labkit.clouds.token import TOKEN_VARIABLES, find_token
 from labkit.clouds.tools import install_kubectl, merge_kubeconfigs, save_kubeconfig
 from labkit.folder import LabFolder

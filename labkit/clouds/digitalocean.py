@@ -6,24 +6,22 @@ from typing import Any
 import yaml
 
 from labkit.clients.digitalocean import PUBLIC_ENDPOINT, DigitalOcean
-from labkit.clients.digitalocean_values import Cluster, ClusterSpec, Size, lab_tags
-from labkit.clouds import account, commands
-from labkit.clouds.interface import ClusterFacts, Quote, Report
+from labkit.clients.digitalocean_values import Cluster, ClusterSpec, lab_tags
+from labkit.clouds import account, charges, commands
+from labkit.clouds.costs import Charge, Quote
+from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.clouds.token import find_token
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
 
-LOAD_BALANCERS_PER_CLUSTER = 1
-LOAD_BALANCER_USD_PER_HOUR = 0.01786
-"""DigitalOcean's list price of the smallest load balancer (12 USD a month)."""
-
 
 class DigitalOceanCloud:
     """An account at DigitalOcean."""
 
     name = "digitalocean"
+    bills = True
 
     def __init__(self, params: Params, folder: LabFolder) -> None:
         self._params = params
@@ -85,15 +83,17 @@ class DigitalOceanCloud:
 
     def quote(self) -> Quote:
         """Nodes and load balancers at list price."""
-        sizes = {size.slug: size for size in self.client.sizes()}
-        size = sizes.get(self._params.node_size)
-        if size is None:
-            raise InputError(
-                "Parameters do not fit the cloud",
-                problems=[f"node_size: `{self._params.node_size}` is not offered"],
-                fix=f"choose one of {', '.join(sorted(sizes)[:8])} …",
-            )
-        return _quote(size, nodes=self._params.node_count, billed=True)
+        return charges.quote(
+            self.client,
+            node_size=self._params.node_size,
+            node_count=self._params.node_count,
+            billed=self.bills,
+        )
+
+    def charges(self) -> tuple[Charge, ...]:
+        """Nodes and load balancers that the lab has now."""
+        own = self.client.clusters(tag=f"lab:{self._params.lab_name}")
+        return charges.charges(self.client, own, node_count=self._params.node_count)
 
     def ensure_clusters(self, regions: Mapping[str, str], report: Report) -> list[ClusterFacts]:
         """Create the missing clusters, then wait for all of them."""
@@ -197,13 +197,3 @@ def _facts(name: str, cluster: Cluster) -> ClusterFacts:
         state=cluster.state,
         endpoint=cluster.endpoint,
     )
-
-
-def _quote(size: Size, *, nodes: int, billed: bool) -> Quote:
-    total = 2 * (nodes * size.price_hourly_usd)
-    total += 2 * LOAD_BALANCERS_PER_CLUSTER * LOAD_BALANCER_USD_PER_HOUR
-    text = (
-        f"2 clusters x {nodes} nodes {size.slug} at {size.price_hourly_usd:.5f} USD/h "
-        f"+ 2 load balancers at {LOAD_BALANCER_USD_PER_HOUR:.5f} USD/h"
-    )
-    return Quote(total, billed=billed, text=text)

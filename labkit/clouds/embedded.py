@@ -11,8 +11,9 @@ from typing import Any
 
 from labkit.clients.digitalocean import DigitalOcean
 from labkit.clouds import commands, machine
+from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.digitalocean import DigitalOceanCloud
-from labkit.clouds.interface import Quote, Report
+from labkit.clouds.interface import Report
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.errors import CloudError, StateError
 from labkit.folder import LabFolder
@@ -24,6 +25,7 @@ class EmbeddedCloud(DigitalOceanCloud):
     """The local cloud: the same wire, in background processes on this machine."""
 
     name = "embedded"
+    bills = False
 
     def __init__(self, params: Params, folder: LabFolder) -> None:
         super().__init__(params, folder)
@@ -93,8 +95,11 @@ class EmbeddedCloud(DigitalOceanCloud):
     def quote(self) -> Quote:
         """The same arithmetic, but nothing is billed."""
         self.start()
-        real = super().quote()
-        return Quote(real.usd_per_hour, billed=False, text=real.text)
+        return super().quote()
+
+    def charges(self) -> tuple[Charge, ...]:
+        """As at DigitalOcean; a stopped cloud has none."""
+        return super().charges() if self.status().get("running") else ()
 
     def stop(self) -> dict[str, Any]:
         """End the daemon and everything it started, whatever state it is in."""

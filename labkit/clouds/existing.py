@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.clouds import commands, contexts
-from labkit.clouds.interface import ClusterFacts, Quote, Report
+from labkit.clouds.costs import Charge, Quote
+from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.errors import StateError
 from labkit.folder import LabFolder
@@ -17,6 +18,7 @@ class ExistingCloud:
     """Two clusters the user has; labkit installs into them and creates none."""
 
     name = "existing"
+    bills = False
 
     def __init__(self, params: Params, folder: LabFolder) -> None:
         self._params = params
@@ -41,7 +43,12 @@ class ExistingCloud:
 
     def quote(self) -> Quote:
         """The clusters are the user's."""
-        return Quote(0.0, billed=False, text="labkit creates nothing here; the clusters are yours")
+        text = "labkit creates nothing that is billed here; the clusters are yours"
+        return Quote((), billed=self.bills, text=text)
+
+    def charges(self) -> tuple[Charge, ...]:
+        """None that labkit knows of."""
+        return ()
 
     def ensure_clusters(self, regions: Mapping[str, str], report: Report) -> list[ClusterFacts]:
         """Check that both contexts exist."""

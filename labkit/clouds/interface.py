@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.prerequisites import Prerequisite
 
 Report = Callable[[str, str], None]
@@ -23,25 +24,17 @@ class ClusterFacts:
     endpoint: str
 
 
-@dataclass(frozen=True)
-class Quote:
-    """What a lab costs.
+class Cloud(Protocol):
+    """Where the two clusters live.
 
     Attributes:
-        usd_per_hour: list price, load balancers included.
-        billed: whether this cloud bills anything at all.
-        text: how it comes about.
+        name: as in the parameter `cloud`.
+        bills: whether what is created there costs money.
+        linkerd_command: the command with leading arguments.
     """
 
-    usd_per_hour: float
-    billed: bool
-    text: str
-
-
-class Cloud(Protocol):
-    """Where the two clusters live."""
-
     name: str
+    bills: bool
     linkerd_command: tuple[str, ...]
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
@@ -54,7 +47,10 @@ class Cloud(Protocol):
         """Make the cloud reachable; False when it already was."""
 
     def quote(self) -> Quote:
-        """What the lab costs."""
+        """What the lab would cost at list prices."""
+
+    def charges(self) -> tuple[Charge, ...]:
+        """What the lab has now that has a price, whether or not this cloud bills it."""
 
     def ensure_clusters(self, regions: Mapping[str, str], report: Report) -> list[ClusterFacts]:
         """Create the missing clusters (name → region) and wait until all run."""
