@@ -29,8 +29,9 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("nodes", "size", "hour", "run", "month"), EXAMPLES)
-def test_a_quote_is_what_one_computes_by_hand(client, nodes, size, hour, run, month):
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example[1])
+def test_a_quote_is_what_one_computes_by_hand(client, example):
+    nodes, size, hour, run, month = example
     quote = charges.quote(client, node_size=size, node_count=nodes, billed=True)
     assert quote.usd_per_hour == Decimal(hour)
     assert quote.usd_for(4.0) == Decimal(run)
