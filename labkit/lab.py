@@ -222,6 +222,21 @@ class Lab(LabContext):
                 path.unlink(missing_ok=True)
         return {"deleted": deleted, "leftovers": leftovers, **stopped}
 
+    def wan(self) -> clouds.WanControl:
+        """The network between the regions, to be looked at and changed while the lab is up.
+
+        Raises:
+            StateError: this cloud's network is a real one, or the lab is not up.
+        """
+        control = self.cloud.wan()
+        if control is None:
+            raise StateError(
+                f"The network of the lab {self.params.lab_name} cannot be set",
+                seen=f"on cloud {self.cloud.name} it is a real network",
+                fix="take a lab on a cloud that emulates its network: -p cloud=embedded",
+            )
+        return control
+
     def down(self) -> Step:
         """99: everything down."""
         return cleanup.show(self.tear_down())

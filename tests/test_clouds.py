@@ -205,3 +205,19 @@ def test_kubectl_of_the_lab_is_the_pinned_one(folder):
     target = folder.commands / "kubectl"
     assert target.is_symlink()
     assert os.access(target, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [Params(cloud="digitalocean"), Params(cloud="existing", west_context="a", east_context="b")],
+    ids=lambda params: params.cloud,
+)
+def test_a_real_network_cannot_be_set_and_the_lab_says_so(folder, params):
+    with pytest.raises(StateError, match="cannot be set") as caught:
+        Lab.of(params).wan()
+    assert caught.value.seen == f"on cloud {params.cloud} it is a real network"
+
+
+def test_the_network_of_an_embedded_cloud_that_does_not_run_is_a_message(folder):
+    with pytest.raises(StateError, match="is not running"):
+        Lab.of(Params()).wan()

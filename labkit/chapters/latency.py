@@ -106,6 +106,7 @@ def measure(lab: LabContext) -> Step:
         "gateway_rtt_ms": gateway[0].latency_ms if gateway else None,
         "golden": [vars(row) for row in golden],
         "lasting": [vars(row) for row in lasting],
+        "wan": _wan(lab, started - params.warmup_seconds, ended),
     }
     (lab.results / MEASUREMENT).write_text(json.dumps(facts, indent=1))
     from labkit.chapters import latency_figures
@@ -125,6 +126,16 @@ def measure(lab: LabContext) -> Step:
         ),
         facts=figures,
     )
+
+
+def _wan(lab: LabContext, start: float, end: float) -> dict[str, Any] | None:
+    """The network at the end of a period, and its changes meanwhile; None where it is real."""
+    control = lab.cloud.wan()
+    if control is None:
+        return None
+    state = control.show()
+    changes = [vars(change) for change in state.between(start, end)]
+    return {**vars(state.now), "changed": state.changed, "changes": changes}
 
 
 def _pause(seconds: float, what: str, shown: Progress) -> None:

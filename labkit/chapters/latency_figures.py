@@ -5,6 +5,7 @@ Everything is computed by `labkit.latency`; this module chooses vantage points a
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -40,9 +41,9 @@ class Measurement:
         self.golden = [Golden(**row) for row in facts["golden"]]
         self.lasting = [Golden(**row) for row in facts["lasting"]]
         self.regions = dict(lab.regions)
-        self.rtt: Rtt = rtt(
-            self.regions[WEST], self.regions[EAST], override_ms=lab.params.wan_rtt_ms
-        )
+        self.wan: dict[str, Any] = facts.get("wan") or {}
+        given = self.wan["rtt_ms"] if self.wan.get("changed") else lab.params.wan_rtt_ms
+        self.rtt: Rtt = rtt(self.regions[WEST], self.regions[EAST], override_ms=given)
         tap = samples.read_tap(lab.results / TAP_FILE)
         self.tap = tap[tap["destination_cluster"] == EAST]
         self.viz = samples.read_series(lab.results / VIZ_FILE)
@@ -146,7 +147,7 @@ def _warnings(
     found: Measurement, source: Mean, target: Mean, buckets: histogram.Histogram
 ) -> list[str]:
     """What a reader must be told, raised by the program."""
-    warnings = histogram.artefacts(buckets)
+    warnings = histogram.artefacts(buckets) + _wan_warnings(found.wan)
     named = {"viz mean west→east": source.value_ms}
     if found.tap_ms:
         named["fastest tapped request"] = min(found.tap_ms)
@@ -162,6 +163,21 @@ def _warnings(
     if not math.isfinite(target.value_ms):
         warnings.append("viz has no in-region mean at east's gateway for this window")
     return warnings
+
+
+def _wan_warnings(wan: dict[str, Any]) -> list[str]:
+    """What somebody did to the network: before the measurement, or during it."""
+    if changes := wan.get("changes"):
+        words = [f"{change['text']} at {_clock(change['time'])}" for change in changes]
+        return [f"the WAN was changed during the measurement, figures mix both: {'; '.join(words)}"]
+    if wan.get("changed"):
+        now = f"{wan['rtt_ms']:g} ms, jitter {wan['jitter_ms']:g} ms, loss {wan['loss']:g}"
+        return [f"the WAN is not as the parameters ask, it was set to {now}"]
+    return []
+
+
+def _clock(time_s: float) -> str:
+    return f"{datetime.fromtimestamp(time_s, UTC):%H:%M:%SZ}"
 
 
 def show(lab: LabContext, figures: dict[str, Any]) -> Step:

@@ -13,6 +13,7 @@ from labkit.clouds.existing import ExistingCloud
 from labkit.clouds.interface import Cloud, ClusterFacts
 from labkit.clouds.token import TOKEN_VARIABLES, find_token
 from labkit.clouds.tools import install_kubectl, merge_kubeconfigs, save_kubeconfig
+from labkit.clouds.wan import WanChange, WanControl, WanState, WanValues
 from labkit.folder import LabFolder
 from labkit.params import Params
 
@@ -22,6 +23,10 @@ __all__ = [
     "ClusterFacts",
     "ExistingCloud",
     "Quote",
+    "WanChange",
+    "WanControl",
+    "WanState",
+    "WanValues",
     "find_token",
     "install_kubectl",
     "merge_kubeconfigs",

@@ -12,6 +12,7 @@ from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.clouds.token import find_token
+from labkit.clouds.wan import WanControl
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
@@ -145,6 +146,10 @@ class DigitalOceanCloud:
         prefix = f"{self._params.lab_name}-"
         found = self.client.clusters(tag=f"lab:{self._params.lab_name}")
         return [_facts(cluster.name.removeprefix(prefix), cluster) for cluster in found]
+
+    def wan(self) -> WanControl | None:
+        """None: the network is a real one."""
+        return None
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """As DigitalOcean hands it out."""

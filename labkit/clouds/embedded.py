@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from labkit.clients.digitalocean import DigitalOcean
+from labkit.clients.wan import WanApi
 from labkit.clouds import commands, machine
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.digitalocean import DigitalOceanCloud
+from labkit.clouds.embedded_wan import EmbeddedWan
 from labkit.clouds.interface import Report
 from labkit.clouds.prerequisites import Prerequisite
+from labkit.clouds.wan import WanControl
 from labkit.errors import CloudError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
@@ -43,14 +46,30 @@ class EmbeddedCloud(DigitalOceanCloud):
         return self._folder.cloud_state / "token"
 
     def _connect(self) -> DigitalOcean:
-        facts = self._daemon("status")
+        return DigitalOcean(**self._door())
+
+    def wan(self) -> WanControl | None:
+        """The relay between the lab's two regions.
+
+        Raises:
+            StateError: the cloud does not run.
+        """
+        pair = (self._params.west_region, self._params.east_region)
+        return EmbeddedWan(WanApi(**self._door()), pair)
+
+    def _door(self) -> dict[str, Any]:
+        """Endpoint, authority and token of the running cloud."""
+        facts = self.status()
         if not facts.get("running"):
             raise StateError(
                 f"The embedded cloud of lab {self._params.lab_name} is not running",
                 fix="run `labkit up`",
             )
-        token = self._token_file.read_text().strip()
-        return DigitalOcean(token, endpoint=facts["endpoint"], ca_file=Path(facts["ca_file"]))
+        return {
+            "token": self._token_file.read_text().strip(),
+            "endpoint": facts["endpoint"],
+            "ca_file": Path(facts["ca_file"]),
+        }
 
     def start(self) -> bool:
         """Start the daemon and write the `linkerd` command."""

@@ -9,6 +9,7 @@ from labkit.clouds import commands, contexts
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
+from labkit.clouds.wan import WanControl
 from labkit.errors import StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
@@ -72,6 +73,10 @@ class ExistingCloud:
             )
             for name in self._contexts
         ]
+
+    def wan(self) -> WanControl | None:
+        """None: the network is a real one."""
+        return None
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """The part of the user's kubeconfig that the context needs."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.prerequisites import Prerequisite
+from labkit.clouds.wan import WanControl
 
 Report = Callable[[str, str], None]
 """Called with a cluster's name and what is happening to it."""
@@ -57,6 +58,9 @@ class Cloud(Protocol):
 
     def clusters(self) -> list[ClusterFacts]:
         """The lab's clusters as they are now."""
+
+    def wan(self) -> WanControl | None:
+        """The network between the regions, None where it is a real one that nobody can set."""
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """The kubeconfig of one cluster, with one cluster, user and context."""

@@ -21,7 +21,9 @@ from labkit.embedded.cluster import CloudAccess, Cluster, require_free_port
 from labkit.embedded.digitalocean.app import create_app
 from labkit.embedded.digitalocean.state import DigitalOceanState, WantedCluster
 from labkit.embedded.envoy.process import envoy_binary
+from labkit.embedded.network import wan_live
 from labkit.embedded.network.wan import ClusterNetwork, WanConfig, WideAreaNetwork
+from labkit.embedded.network.wan_live import LiveWan
 from labkit.embedded.processes import ProcessTable, allocate_port, reap
 from labkit.embedded.state import StateFolder, own_facts
 from labkit.errors import StateError
@@ -56,8 +58,9 @@ class Daemon:
         self._table = ProcessTable(state.root)
         self._clusters: dict[str, Cluster] = {}
         self._reconciled = asyncio.Event()
+        self._wan = LiveWan(WanConfig.from_json(_wan_table(state)), state.live_wan_file)
         self._network = WideAreaNetwork(
-            WanConfig.from_json(self._wan()),
+            self._wan.now,
             run_dir=state.run_dir,
             log_file=state.root / "relay.log",
             processes=self._table,
@@ -117,7 +120,12 @@ class Daemon:
         settings = self._state.read_settings()
         port = settings.setdefault("port", allocate_port())
         self._state.write_settings(settings)
-        runner = web.AppRunner(create_app(self._account, self._state.token()), access_log=None)
+        app = create_app(
+            self._account,
+            self._state.token(),
+            beside=wan_live.routes(self._wan, self._network),
+        )
+        runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
@@ -176,12 +184,13 @@ class Daemon:
             await cluster.stop(forget=True)
         self._account.forget(wanted.id)
 
-    def _wan(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._state.wan_file.read_text())
-        except FileNotFoundError:
-            return {}
-        return content
+
+def _wan_table(state: StateFolder) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(state.wan_file.read_text())
+    except FileNotFoundError:
+        return {}
+    return content
 
 
 def _report_broken(*tasks: asyncio.Task[None]) -> None:

@@ -75,6 +75,11 @@ class StateFolder:
         return self.root / "wan.json"
 
     @property
+    def live_wan_file(self) -> Path:
+        """What was changed of them while the cloud ran, and when."""
+        return self.root / "wan-live.json"
+
+    @property
     def database(self) -> Path:
         """The DigitalOcean side's SQLite file."""
         return self.root / "digitalocean.sqlite"

@@ -4,7 +4,7 @@ Precedence: flag > environment > file > default; the origin of each value is kep
 of the input is reported at once, with file and line. A secret is never a parameter.
 """
 
-from labkit.params.loading import LoadedParams, load_params
+from labkit.params.loading import LoadedParams, load_params, problem_of
 from labkit.params.model import Params, json_schema, to_papermill
 
-__all__ = ["LoadedParams", "Params", "json_schema", "load_params", "to_papermill"]
+__all__ = ["LoadedParams", "Params", "json_schema", "load_params", "problem_of", "to_papermill"]

@@ -180,7 +180,7 @@ def _validate(given: Mapping[str, _Given], *, sound: set[str], broken: frozenset
     problems: list[str] = []
     wrong = (set(given) - sound) | (broken - set(given))
     for key in given:
-        message = None if key in wrong else _field_problem(key, given[key].value)
+        message = None if key in wrong else problem_of(key, given[key].value)
         if message is not None:
             wrong.add(key)
             problems.append(f"{given[key].where}: {key}: {message}")
@@ -194,7 +194,8 @@ def _validate(given: Mapping[str, _Given], *, sound: set[str], broken: frozenset
     return problems
 
 
-def _field_problem(key: str, value: object) -> str | None:
+def problem_of(key: str, value: object) -> str | None:
+    """What is wrong with one value of a parameter, in words; None when nothing is."""
     try:
         Params.__pydantic_validator__.validate_assignment(Params.model_construct(), key, value)
     except ValidationError as exc:

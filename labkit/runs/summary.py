@@ -35,6 +35,7 @@ def build(
     facts = _recorded(folder)
     measured = facts.get("latency") or {}
     known = rtt(params.west_region, params.east_region, override_ms=params.wan_rtt_ms)
+    way = measured.get("rtt") or {}  # it may have been set live, and then the measurement knows
     return {
         "schema": SCHEMA,
         "run": folder.root.name,
@@ -44,8 +45,8 @@ def build(
         "regions": {"west": params.west_region, "east": params.east_region},
         "versions": {**versions(), **(facts.get("versions") or {})},
         "rtt_ms": {
-            "value": round(known.value_ms, 1),
-            "source": known.source,
+            "value": round(way.get("value_ms", known.value_ms), 1),
+            "source": way.get("source", known.source),
             "floor": round(known.floor_ms, 1),
         },
         "viz": measured.get("viz"),

@@ -9,7 +9,7 @@ import math
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
@@ -71,6 +71,7 @@ def create_app(
     *,
     rate_limit: int = 5000,
     enforce_rate_limit: bool = False,
+    beside: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """Make the application under /v2.
 
@@ -79,6 +80,7 @@ def create_app(
         token: the bearer token that every request must carry.
         rate_limit: requests an hour, as announced in the headers.
         enforce_rate_limit: answer 429 above it.
+        beside: operations outside /v2 behind the same token.
     """
     limit = RateLimit(rate_limit, enforce=enforce_rate_limit)
     expected = f"Bearer {token}".encode()
@@ -93,6 +95,7 @@ def create_app(
 
     app = web.Application(middlewares=[guard], client_max_size=_BODY_LIMIT_BYTES)
     app[STATE] = state
+    app.add_routes(beside)
     app.add_routes(ROUTES)
     return app
 

@@ -58,6 +58,7 @@ class WideAreaNetwork:
         self._ports: dict[str, int] = {}
         self._sent: dict[str, RouteSpec] = {}
         self._dirty = asyncio.Event()
+        self._settled = asyncio.Event()
 
     def add(self, cluster: ClusterNetwork) -> None:
         """Take a cluster in.
@@ -92,7 +93,12 @@ class WideAreaNetwork:
     def change(self, wan: WanConfig) -> None:
         """Apply other round trips to the bytes that come from now on."""
         self.wan = wan
+        self._settled.clear()
         self._dirty.set()
+
+    async def settled(self) -> None:
+        """Wait until the relay and every cluster know what was changed before."""
+        await self._settled.wait()
 
     async def run(self) -> None:
         """Work until cancelled; the relay ends with it."""
@@ -114,6 +120,8 @@ class WideAreaNetwork:
             self._dirty.clear()
             try:
                 await self._apply()
+                if not self._dirty.is_set():
+                    self._settled.set()
             except (KubeError, StateError, OSError) as error:
                 logger.warning("the routes between clusters are not up to date: %s", error)
                 await asyncio.sleep(_RETRY_S)

@@ -5,7 +5,7 @@ It deliberately holds no figures of its own: a pair that is not in the table is 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ class WanConfig:
         """
         problems = [f"unknown key {key!r}" for key in sorted(set(body) - _KEYS)]
         pairs: dict[frozenset[str], float] = {}
-        for index, pair in enumerate(body.get("pairs") or []):
+        for index, pair in enumerate(pairs_of(body)):
             try:
                 rtt = float(pair["rtt_ms"])
+                RouteSpec(id="check", targets=(), rtt_ms=rtt)
                 pairs[frozenset((str(pair["a"]), str(pair["b"])))] = rtt
             except (KeyError, TypeError, ValueError) as error:
-                problems.append(f"pairs[{index}] needs a, b and rtt_ms: {error!r}")
+                problems.append(f"pairs[{index}] needs a, b and rtt_ms: {error}")
         values = {key: body[key] for key in ("jitter_ms", "loss", "seed") if key in body}
         try:
             RouteSpec(id="check", targets=(), **values)
@@ -49,6 +50,23 @@ class WanConfig:
         if problems:
             raise InputError("The round-trip table cannot be used", problems=problems)
         return cls(pairs=pairs, **values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same in the form that `from_json` reads."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["pairs"] = [
+            {"a": min(pair), "b": max(pair), "rtt_ms": rtt} for pair, rtt in self.pairs.items()
+        ]
+        return values
+
+    def patched(self, patch: Mapping[str, Any]) -> "WanConfig":
+        """The same with some values changed; `pairs` replaces only the pairs it names.
+
+        Raises:
+            InputError: with every problem.
+        """
+        body = self.to_json()
+        return WanConfig.from_json({**body, **patch, "pairs": [*body["pairs"], *pairs_of(patch)]})
 
     @classmethod
     def read(cls, path: Path) -> "WanConfig":
@@ -80,3 +98,15 @@ class WanConfig:
             f"No round-trip time between {a} and {b}",
             fix="add the pair to the round-trip table",
         )
+
+
+def pairs_of(body: Mapping[str, Any]) -> list[Any]:
+    """The list of pairs of a table, as given.
+
+    Raises:
+        InputError: it is no list.
+    """
+    pairs = body.get("pairs") or []
+    if not isinstance(pairs, list):
+        raise InputError("The round-trip table cannot be used", problems=["pairs must be a list"])
+    return pairs

@@ -7,11 +7,16 @@ from time import perf_counter
 
 import psutil
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from labkit.certs import create_root
 from labkit.embedded.apiserver.server import ApiServer, ApiServerConfig, User
+from labkit.embedded.digitalocean.app import create_app
+from labkit.embedded.digitalocean.handlers import STATE
+from labkit.embedded.digitalocean.state import DigitalOceanState
 from labkit.embedded.kube import KubeClient, KubeError, path_of
 from labkit.embedded.network.wan import ClusterNetwork, WanConfig, WideAreaNetwork
+from labkit.embedded.network.wan_live import PATH, LiveWan, routes
 from labkit.embedded.processes import ProcessTable
 from labkit.errors import InputError
 
@@ -180,6 +185,98 @@ async def test_a_removed_cluster_takes_its_addresses_along(network, clusters, ec
     await wait_route(clusters["west"], lambda found: found is not None)
     await network.remove("east")
     await wait_route(clusters["west"], lambda found: found is None)
+
+
+@pytest.fixture
+async def api(network, tmp_path):
+    """The operations on the live network, served as the daemon serves them."""
+    live = LiveWan(WAN, tmp_path / "wan-live.json")
+    app = create_app(
+        DigitalOceanState(tmp_path / "account.sqlite"), "tok", beside=routes(live, network)
+    )
+    async with TestClient(TestServer(app)) as client:
+        client.live = live
+        yield client
+    app[STATE].close()
+
+
+TOKEN = {"Authorization": "Bearer tok"}
+
+
+async def change(api, body):
+    answer = await api.patch(PATH, json=body, headers=TOKEN)
+    return answer.status, await answer.json()
+
+
+async def test_a_live_change_holds_for_open_connections_and_is_taken_back(
+    network, clusters, echo, api
+):
+    await publish_gateway(clusters["east"].kube, address=echo.address)
+    await wait_route(clusters["east"], lambda found: found not in (None, "[]"))
+    (far,) = await wait_route(clusters["west"], lambda found: found is not None)
+    host, _, port = far.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+
+    async def ping() -> float:
+        began = perf_counter()
+        writer.write(b"ping")
+        await asyncio.wait_for(reader.readexactly(4), 5)
+        return perf_counter() - began
+
+    await ping()  # the first one waits for the handshake
+    status, body = await change(api, {"pairs": [{"a": "syd1", "b": "sfo3", "rtt_ms": 250}]})
+    assert (status, body["live"]) == (200, True)
+    assert await ping() >= 0.249
+    assert [one["text"] for one in body["changes"]] == ["sfo3–syd1 round trip 30 → 250 ms"]
+    answer = await api.delete(PATH, headers=TOKEN)
+    body = await answer.json()
+    assert body["live"] is False
+    assert body["now"] == body["initial"]
+    assert [one["text"] for one in body["changes"]][1:] == ["sfo3–syd1 round trip 250 → 30 ms"]
+    relay = await network.relay.client()
+    assert {route["rtt_ms"] for route in (await relay.routes()).values()} == {30}
+    writer.close()
+
+
+async def test_live_changes_add_up_and_outlive_the_daemon(api, tmp_path):
+    await change(api, {"jitter_ms": 2.5})
+    status, body = await change(api, {"loss": 0.01})
+    assert status == 200
+    assert (body["now"]["jitter_ms"], body["now"]["loss"]) == (2.5, 0.01)
+    again = LiveWan(WAN, tmp_path / "wan-live.json")
+    assert again.now == api.live.now
+    assert [one["text"] for one in again.changes] == ["jitter 0 → 2.5 ms", "loss 0 → 0.01"]
+    other = LiveWan(WanConfig({frozenset(("sfo3", "syd1")): 77.0}), tmp_path / "wan-live.json")
+    assert other.now.rtt_ms("sfo3", "syd1") == 77, "what was not changed follows the table"
+
+
+async def test_a_change_to_what_is_there_already_is_none(api):
+    assert (await change(api, {"loss": 0.0}))[1]["changes"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"loss": 2}, "loss must be at least 0"),
+        ({"speed": 1}, "unknown key 'speed'"),
+        ({"pairs": [{"a": "sfo3", "b": "fra1", "rtt_ms": 5}]}, "there is no pair fra1–sfo3"),
+        ({"pairs": [{"a": "sfo3", "b": "syd1", "rtt_ms": -5}]}, "rtt_ms must be 0"),
+        ({"pairs": 7}, "pairs must be a list"),
+    ],
+)
+async def test_a_change_that_does_not_fit_is_refused_and_changes_nothing(api, body, problem):
+    status, answer = await change(api, body)
+    assert status == 422
+    assert problem in answer["problems"][0]
+    assert api.live.now == WAN
+    assert api.live.changes == []
+
+
+async def test_the_live_network_is_behind_the_token(api):
+    for method in ("get", "patch", "delete"):
+        assert (await getattr(api, method)(PATH)).status == 401
+    assert (await api.patch(PATH, data="{", headers=TOKEN)).status == 400
+    assert (await api.patch(PATH, data="[]", headers=TOKEN)).status == 400
 
 
 def test_the_table_knows_both_directions_and_the_own_region():
