@@ -1,7 +1,7 @@
 """From an HTTP request to its handler: who asks, may they, what is it, and what if it fails.
 
-The only place where errors become responses. Every refusal for lack of rights leaves one audit
-line in the log.
+The only place where errors become responses, and where an answer waits until what it tells is on
+disk. Every refusal for lack of rights leaves one audit line in the log.
 """
 
 import json
@@ -32,6 +32,7 @@ from labkit.embedded.apiserver import (
 from labkit.embedded.apiserver.authorization import Attributes, require
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.requests import Call
+from labkit.embedded.apiserver.store import DiskError
 from labkit.embedded.apiserver.users import User
 
 logger = logging.getLogger(__name__)
@@ -80,26 +81,43 @@ class Dispatcher:
         self._backend = backend
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, whatever it is."""
-        call: Call | None = None
+        """Answer a request, whatever it is, when what the answer tells is on disk."""
+        call = requests.parse(request)
+        response = await self._told(request, call, self._answer(request, call))
+        store = self._backend.store
+        rv = store.rv if call is None or call.shown is None else call.shown
+        if rv <= store.rv_on_disk:
+            return response
+        return await self._told(request, call, self._on_disk(response, rv))
+
+    async def _on_disk(self, response: web.StreamResponse, rv: int) -> web.StreamResponse:
+        await self._backend.store.on_disk(rv)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, call: Call | None) -> web.StreamResponse:
+        backend = self._backend
+        user = backend.authenticator.user(request)
+        if "Impersonate-User" in request.headers or "Impersonate-Group" in request.headers:
+            user = impersonation.effective_user(user, request, backend.authorizer)
+        if call is None:
+            return await self._path(request, user)
+        call.user = user
+        return await self._resource(call)
+
+    async def _told(
+        self, request: web.BaseRequest, call: Call | None, work: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """What comes of the work, or the Status of its failure."""
         try:
-            backend = self._backend
-            user = backend.authenticator.user(request)
-            if "Impersonate-User" in request.headers or "Impersonate-Group" in request.headers:
-                user = impersonation.effective_user(user, request, backend.authorizer)
-            call = requests.parse(request)
-            if call is None:
-                return await self._path(request, user)
-            call.user = user
-            return await self._resource(call)
+            return await work
         except status.ApiError as error:
             return _refusal(error, call)
+        except (sqlite3.Error, DiskError) as error:
+            logger.exception("cannot store: %s %s", request.method, request.path)
+            return _refusal(status.internal(f"the database refused: {error}"), call)
         except (ConnectionError, TimeoutError) as error:
             logger.debug("%s %s: %s", request.method, request.path, error)
             raise
-        except sqlite3.Error as error:
-            logger.exception("cannot store: %s %s", request.method, request.path)
-            return _refusal(status.internal(f"the database refused: {error}"), call)
         except Exception as error:
             logger.exception("%s %s failed", request.method, request.path)
             return _refusal(status.internal(f"{type(error).__name__}: {error}"), call)

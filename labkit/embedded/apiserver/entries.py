@@ -1,8 +1,9 @@
 """What the store hands out: objects with their JSON, events, and the error of a lost history."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from labkit.embedded.apiserver.encoding import from_json, to_json
 
 Object = dict[str, Any]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -39,7 +40,7 @@ class Entry:
     def obj(self) -> Object:
         """The object; it is never changed."""
         if self.parsed is None:
-            found: Object = json.loads(self.raw)
+            found: Object = from_json(self.raw)
             return found
         return self.parsed
 
@@ -65,8 +66,15 @@ class Event:
 
 def encode(obj: Object) -> tuple[bytes, int]:
     """JSON with kind and apiVersion first, and where the rest begins."""
-    head = json.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"]}, separators=(",", ":"))
+    head = _head(obj)
     rest = {key: value for key, value in obj.items() if key not in {"kind", "apiVersion"}}
-    body = json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()
-    prefix = head[:-1].encode()
-    return prefix + (b"," if rest else b"") + body[1:], len(prefix) + (1 if rest else 0)
+    return head + to_json(rest)[1:], len(head)
+
+
+def cut_of(obj: Object) -> int:
+    """Where the rest begins in the JSON that `encode` made of an object."""
+    return len(_head(obj))
+
+
+def _head(obj: Object) -> bytes:
+    return to_json({"kind": obj["kind"], "apiVersion": obj["apiVersion"]})[:-1] + b","

@@ -40,7 +40,9 @@ async def get(backend: Backend, call: Call) -> web.Response:
     """GET of one object."""
     wanted = version_of(call.query.get("resourceVersion", ""))
     await wait_for_version(backend, wanted)
-    return responses.stored(call, find(backend, call))
+    entry = find(backend, call)
+    call.shown = entry.rv
+    return responses.stored(call, entry)
 
 
 def version_of(text: str) -> int:

@@ -34,6 +34,7 @@ class Call:
     Attributes:
         rest: what follows `proxy/` in the path.
         warnings: texts that go back to the client as Warning headers.
+        shown: the newest version that the answer tells of, when that is not the newest there is.
     """
 
     request: web.BaseRequest
@@ -48,6 +49,7 @@ class Call:
     rest: str = ""
     resource: Resource = field(default=None, repr=False)  # type: ignore[assignment]
     warnings: list[str] = field(default_factory=list)
+    shown: int | None = None
 
     @property
     def query(self) -> Any:

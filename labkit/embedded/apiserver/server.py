@@ -104,6 +104,7 @@ class ApiServer:
         try:
             bootstrap.create(self.backend)
             crds.load(self.backend)
+            await store.on_disk(store.rv)
             await self._listen(self.backend)
             self._expiry = asyncio.create_task(
                 expiring.run(store), name=f"expiry of events in {config.name}"

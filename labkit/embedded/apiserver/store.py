@@ -1,28 +1,28 @@
-"""Objects on disk: SQLite (WAL), a cache in memory, and the history that watches read.
+"""Objects on disk, a cache of them in memory, and the history that watches read.
 
-A write is committed before it is acknowledged and before any watcher hears of it. Committed means
-handed to the operating system: it outlives kill -9 of this process, but the last writes may be
-lost with the power, because SQLite syncs its log at checkpoints only (synchronous=NORMAL). The
-resourceVersion is one counter per cluster, stored with every write, so it never goes back,
-also after kill -9. The history is kept in memory only and bounded per resource: after a restart,
-or when a client is too far behind, it is told 410 and lists again, as with a real API server.
+Reads and writes see one state, the newest. It may be ahead of the disk by a few milliseconds: a
+write is in the file's log at once, but a power failure could still take it until the log is synced
+(`disk`). So nothing may leave the server before it is on disk: a handler's answer waits for
+`on_disk`, and watchers hear of a change only then. The resourceVersion is one counter per cluster,
+stored with every write, so it never goes back, also after kill -9. The history is kept in memory
+only and bounded per resource: after a restart, or when a client is too far behind, it is told 410
+and lists again, as with a real API server.
 
-Stored objects are never changed in place: a writer makes a copy. One thread only (the event
-loop); a write takes about 0.1 ms.
+Stored objects are never changed in place: a writer makes a copy. One thread only (the event loop).
 """
 
 import asyncio
-import json
-import sqlite3
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.embedded.apiserver.entries import Entry, Event, Expired, Key, Object, encode
+from labkit.embedded.apiserver.disk import Database, DiskError, GroupCommit
+from labkit.embedded.apiserver.encoding import from_json
+from labkit.embedded.apiserver.entries import Entry, Event, Expired, Key, Object, cut_of, encode
 
-__all__ = ["Entry", "Event", "Expired", "Object", "Store", "Subscription"]
+__all__ = ["DiskError", "Entry", "Event", "Expired", "Object", "Store", "Subscription"]
 
 _HISTORY = 1000
 """Events kept per resource. A client that is further behind gets 410 and lists again."""
@@ -30,15 +30,8 @@ _HISTORY = 1000
 _BACKLOG = 5000
 """Events that wait for one watcher before it is cut off."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-  storage TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  rv INTEGER NOT NULL, body BLOB NOT NULL,
-  PRIMARY KEY (storage, namespace, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), rv INTEGER NOT NULL);
-INSERT OR IGNORE INTO counter VALUES (1, 0);
-"""
+_FRESH = 64
+"""The last events of a resource keep their objects: watchers are about to look at them."""
 
 
 @dataclass
@@ -53,15 +46,18 @@ class _Bucket:
 
 
 class Subscription:
-    """The queue of one watcher."""
+    """The queue of one watcher: what happens after version `rv`."""
 
-    def __init__(self) -> None:
+    def __init__(self, rv: int) -> None:
+        self._rv = rv
         self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
         self.overrun = False
 
     def push(self, event: Event) -> None:
         """Hand an event over; a watcher that does not read is cut off."""
+        if event.rv <= self._rv:  # older than the state that the watcher began with
+            return
         if len(self._events) >= _BACKLOG:
             self.overrun = True
         else:
@@ -90,27 +86,22 @@ class Store:
     """The objects of one cluster. Open it, use it from one thread, close it."""
 
     def __init__(self, database: Path) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(database, isolation_level=None)
-        database.chmod(0o600)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
-            self._db.execute(f"PRAGMA {pragma}").fetchall()
-        self._db.executescript(_SCHEMA)
-        self.rv: int = self._db.execute("SELECT rv FROM counter").fetchone()[0]
+        self._database = Database(database)
         self._buckets: dict[str, _Bucket] = {}
+        self._unheard: deque[tuple[_Bucket, Event]] = deque()
+        self.rv: int = self._database.removed()
         self._load()
+        self._commit = GroupCommit(self._database.sync, version=self.rv, on_disk=self._tell)
 
     def _load(self) -> None:
-        rows = self._db.execute(
-            "SELECT storage, namespace, name, rv, body FROM objects ORDER BY 1, 2, 3"
-        )
-        for storage, namespace, name, rv, body in rows:
+        for storage, namespace, name, rv, raw in self._database.rows():
             bucket = self._bucket(storage)
-            obj = json.loads(body)
-            raw, cut = encode(obj)
-            bucket.entries[namespace, name] = Entry(namespace, name, rv, obj, raw, cut)
+            obj = from_json(raw)
+            bucket.entries[namespace, name] = Entry(namespace, name, rv, obj, raw, cut_of(obj))
+            bucket.keys.append((namespace, name))
+            self.rv = max(self.rv, rv)
         for bucket in self._buckets.values():
-            bucket.keys = sorted(bucket.entries)
+            bucket.floor = self.rv
 
     def _bucket(self, storage: str) -> _Bucket:
         bucket = self._buckets.get(storage)
@@ -120,7 +111,17 @@ class Store:
 
     def close(self) -> None:
         """Write everything into the database file and let go of it."""
-        self._db.close()
+        self._commit.close()
+        self._database.close()
+
+    @property
+    def rv_on_disk(self) -> int:
+        """The version up to which everything is on disk."""
+        return self._commit.version
+
+    async def on_disk(self, rv: int) -> None:
+        """Return when everything up to version `rv` is on disk; DiskError when it cannot be."""
+        await self._commit.wait(rv)
 
     @property
     def fresh(self) -> bool:
@@ -165,17 +166,14 @@ class Store:
 
         The object now belongs to the store: do not change it afterwards.
         """
+        self._commit.check()
         bucket = self._bucket(storage)
         rv = self.rv + 1
         metadata = obj["metadata"]
         metadata["resourceVersion"] = str(rv)
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         raw, cut = encode(obj)
-        with self._transaction(rv):
-            self._db.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
-                (storage, namespace, name, rv, raw),
-            )
+        self._database.write((storage, namespace, name, rv, raw))
         entry = Entry(namespace, name, rv, obj, raw, cut)
         previous = bucket.entries.get((namespace, name))
         if previous is None:
@@ -193,35 +191,39 @@ class Store:
             name: its name; it must exist.
             last: the last state to show to watchers, when it differs from the stored one.
         """
+        self._commit.check()
         bucket = self._bucket(storage)
         previous = bucket.entries[namespace, name]
         rv = self.rv + 1
         obj = last if last is not None else previous.obj
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(rv)}}
         raw, cut = encode(obj)
-        with self._transaction(rv):
-            self._db.execute(
-                "DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?",
-                (storage, namespace, name),
-            )
+        self._database.remove(storage, namespace, name, version=rv)
         del bucket.entries[namespace, name]
         del bucket.keys[bisect_left(bucket.keys, (namespace, name))]
         entry = Entry(namespace, name, rv, obj, raw, cut)
         self._publish(bucket, Event(rv, "DELETED", entry, previous))
         return entry
 
-    def _transaction(self, rv: int) -> "_Transaction":
-        return _Transaction(self, rv)
-
     def _publish(self, bucket: _Bucket, event: Event) -> None:
-        bucket.history.append(event)
-        for entry in (event.previous, event.entry if event.type == "DELETED" else None):
-            if entry is not None:
-                entry.retire()
-        if len(bucket.history) > _HISTORY:
-            bucket.floor = bucket.history.popleft().rv
-        for watcher in bucket.watchers:
-            watcher.push(event)
+        """Put a change into the history now, and tell watchers of it when it is on disk."""
+        history = bucket.history
+        history.append(event)
+        if len(history) > _FRESH:
+            _retire(history[-_FRESH - 1])
+        if len(history) > _HISTORY:
+            bucket.floor = history.popleft().rv
+        self.rv = event.rv
+        self._unheard.append((bucket, event))
+        self._commit.wrote(event.rv)
+
+    def _tell(self, rv: int) -> None:
+        """Everything up to version `rv` is on disk: watchers may hear of it."""
+        unheard = self._unheard
+        while unheard and unheard[0][1].rv <= rv:
+            bucket, event = unheard.popleft()
+            for watcher in bucket.watchers:
+                watcher.push(event)
 
     def since(self, storage: str, rv: int) -> Iterator[Event]:
         """What happened after version `rv`; Expired when that is forgotten."""
@@ -231,8 +233,8 @@ class Store:
         return (event for event in list(bucket.history) if event.rv > rv)
 
     def subscribe(self, storage: str) -> Subscription:
-        """From now on, every change of the resource."""
-        subscription = Subscription()
+        """Every change of the resource after the present state."""
+        subscription = Subscription(self.rv)
         self._bucket(storage).watchers.add(subscription)
         return subscription
 
@@ -247,26 +249,9 @@ class Store:
         self._bucket(storage).watchers.discard(subscription)
 
 
-class _Transaction:
-    """One write and the counter, both or neither."""
-
-    def __init__(self, store: Store, rv: int) -> None:
-        self._store, self._rv = store, rv
-
-    def __enter__(self) -> None:
-        self._store._db.execute("BEGIN IMMEDIATE")  # noqa: SLF001 - same module
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        db = self._store._db  # noqa: SLF001 - same module
-        if kind is not None:
-            if db.in_transaction:  # SQLite ends it by itself when the disk is full
-                db.execute("ROLLBACK")
-            return
-        try:
-            db.execute("UPDATE counter SET rv = ?", (self._rv,))
-            db.execute("COMMIT")
-        except sqlite3.Error:  # a full disk: nothing is acknowledged, nothing is half written
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        self._store.rv = self._rv
+def _retire(event: Event) -> None:
+    """Keep the JSON only of what an event replaced or removed."""
+    if event.previous is not None:
+        event.previous.retire()
+    if event.type == "DELETED":
+        event.entry.retire()

@@ -131,6 +131,7 @@ async def watch(backend: Backend, call: Call) -> web.StreamResponse:
         for name, value in responses.warning_headers(call):
             response.headers.add(name, value)
         begin = _beginning(backend, call, stream, wanted)
+        await backend.store.on_disk(backend.store.rv)
         await response.prepare(call.request)
         if begin:
             await response.write(begin)
@@ -180,6 +181,7 @@ async def _follow(
         if marks:
             wait = min(wait, max(0.0, next_mark - time.monotonic()) + 0.001)
         events = await subscription.next(wait)
+        reached = backend.store.rv_on_disk  # before anything newer can come
         lines = stream.changes(events)
         if lines:
             await response.write(lines)
@@ -187,7 +189,7 @@ async def _follow(
         if transport is None or transport.is_closing() or backend.stopping():
             return
         if marks and time.monotonic() >= next_mark:
-            await response.write(stream.bookmark(backend.store.rv))
+            await response.write(stream.bookmark(reached))
             left = deadline - time.monotonic()
             next_mark = time.monotonic() + min(
                 _BOOKMARK_EVERY_S, left - _LAST_BOOKMARK_S if left > _LAST_BOOKMARK_S else left + 1

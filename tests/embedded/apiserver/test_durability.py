@@ -92,8 +92,8 @@ def test_the_database_is_private(tmp_path):
 async def test_a_full_disk_is_an_answer_and_nothing_is_half_written(apiserver, kube):
     """SQLite's own limit of pages raises what a full disk raises."""
     store = apiserver.server.backend.store
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count = {pages + 50}").fetchall()
+    pages = store._database._db.execute("PRAGMA page_count").fetchone()[0]
+    store._database._db.execute(f"PRAGMA max_page_count = {pages + 50}").fetchall()
     path = path_of("v1", "configmaps", "default")
     body = {"metadata": {"generateName": "big-"}, "data": {"a": "x" * 100_000}}
 
@@ -106,7 +106,7 @@ async def test_a_full_disk_is_an_answer_and_nothing_is_half_written(apiserver, k
     assert refused.value.status == 500
     assert "full" in refused.value.body["message"]
     version, number = store.rv, len((await kube.list(path))["items"])
-    store._db.execute("PRAGMA max_page_count = 1000000").fetchall()
+    store._database._db.execute("PRAGMA max_page_count = 1000000").fetchall()
     later = await kube.create(path, body)
     assert int(later["metadata"]["resourceVersion"]) == version + 1
     assert len((await kube.list(path))["items"]) == number + 1

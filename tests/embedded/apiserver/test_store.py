@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+from labkit.embedded.apiserver import store as stores
 from labkit.embedded.apiserver.store import Store
 
 
-def _config_map(value: str) -> dict[str, Any]:
-    metadata = {"namespace": "default", "name": "a"}
+def _config_map(value: str, name: str = "a") -> dict[str, Any]:
+    metadata = {"namespace": "default", "name": name}
     return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": {"k": value}}
+
+
+def _time_passes(store: Store) -> None:
+    """As many changes as the store keeps whole for watchers."""
+    for number in range(stores._FRESH + 1):
+        store.put("configmaps", _config_map(str(number), "other"))
 
 
 def test_only_the_current_object_stays_parsed_and_the_past_can_still_be_read(
@@ -17,6 +24,7 @@ def test_only_the_current_object_stays_parsed_and_the_past_can_still_be_read(
     store = Store(tmp_path / "objects.sqlite")
     first = store.put("configmaps", _config_map("one"))
     second = store.put("configmaps", _config_map("two"))
+    _time_passes(store)
 
     assert first.parsed is None
     assert second.parsed is not None
@@ -30,7 +38,21 @@ def test_a_removed_object_is_kept_as_json_only(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.sqlite")
     store.put("configmaps", _config_map("one"))
     gone = store.remove("configmaps", "default", "a")
+    _time_passes(store)
 
     assert gone.parsed is None
     assert gone.obj["metadata"]["resourceVersion"] == str(gone.rv)
     store.close()
+
+
+def test_what_was_stored_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "objects.sqlite")
+    for name in ("b", "a", "ü"):
+        store.put("configmaps", _config_map("é\u2028", name))
+    before = [(e.name, e.rv, e.raw, e.item, e.obj) for e in store.entries("configmaps")]
+    store.close()
+
+    again = Store(tmp_path / "objects.sqlite")
+    assert [(e.name, e.rv, e.raw, e.item, e.obj) for e in again.entries("configmaps")] == before
+    assert again.rv == again.rv_on_disk == 3
+    again.close()
