@@ -9,6 +9,7 @@ from labkit.chapters.latency import GATEWAY, IN_REGION, OVER, SERVED, SOURCE
 from labkit.chapters.latency_figures import QUANTILES, Measurement
 from labkit.context import LabContext
 from labkit.latency import charts, statistics
+from labkit.latency.decomposition import Part, Way, decompose
 
 
 def chart(lab: LabContext, name: str) -> charts.Chart:
@@ -50,7 +51,7 @@ def _distribution(found: Measurement) -> charts.Chart:
     buckets = statistics.viz_histogram(found.series(SOURCE))
     invented = {q: buckets.interpolated(q) for q in QUANTILES.values()}
     return charts.distribution(
-        found.tap_ms,
+        {"tap": found.tap_ms},
         title=f"Distribution of single requests, {found.title}",
         caption=charts.Caption(
             source="tap samples; viz buckets for the bracket",
@@ -58,7 +59,7 @@ def _distribution(found: Measurement) -> charts.Chart:
             n=len(found.tap_ms),
             note=_provenance(found),
         ),
-        quantiles=[statistics.quantile(found.tap_ms, q) for q in QUANTILES.values()],
+        quantiles={"tap": [statistics.quantile(found.tap_ms, q) for q in QUANTILES.values()]},
         bracket=buckets.bracket(0.50),
         invented={q: value for q, value in invented.items() if value is not None},
         floor_ms=found.rtt.floor_ms,
@@ -80,27 +81,35 @@ def _success_and_rps(found: Measurement) -> charts.Chart:
             note="emojivoto's doughnut always fails: about 92 % is right.",
         ),
         start_s=found.started - found.warmup_s,
+        warmup_s=found.warmup_s,
     )
 
 
 def _where_time_goes(found: Measurement) -> charts.Chart:
-    source, target = found.mean(SOURCE), found.mean(GATEWAY)
-    parts = statistics.decomposition(
-        source=source,
-        target=target,
-        rtt_ms=found.rtt.value_ms,
-        rtt_source=found.rtt.source,
-    )
+    source, known = found.mean(SOURCE), found.rtt
+    half = 1.96 * source.error_ms
     return charts.where_time_goes(
-        {OVER: parts, IN_REGION: parts[:1]},
+        decompose(
+            source=source,
+            gateway=found.mean(GATEWAY),
+            served=found.mean(SERVED),
+            way=Way(known.value_ms, known.low_ms, known.high_ms, known.source),
+        ),
+        whole=Part(
+            f"mean at {SOURCE.name}",
+            source.value_ms,
+            source.value_ms - half,
+            source.value_ms + half,
+            "viz",
+        ),
         title=f"Where the time goes, {found.title}",
         caption=charts.Caption(
             source="viz Prometheus, Δsum/Δcount of the window",
-            vantage=f"{SOURCE.name}; {GATEWAY.name}",
+            vantage=f"{SOURCE.name}; {GATEWAY.name}; {SERVED.name}",
             n=source.n,
             note=_provenance(found),
         ),
-        uncertainty_ms=found.rtt.high_ms - found.rtt.value_ms,
+        floor_ms=known.floor_ms,
     )
 
 
