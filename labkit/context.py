@@ -68,6 +68,12 @@ class LabContext:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    @property
+    def run_name(self) -> str:
+        """What samples call this run: the run folder's name, or the lab's own by hand."""
+        folder = os.environ.get("LABKIT_RUN_FOLDER")
+        return Path(folder).name if folder else self.params.lab_name
+
     def kubernetes(self, cluster: str) -> Kubernetes:
         """The API of one cluster.
 

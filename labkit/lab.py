@@ -112,7 +112,7 @@ def list_checks(chapters: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-MEASURING = {"measure_seconds", "warmup_seconds"}
+MEASURING = {"measure_seconds", "warmup_seconds", "repetition"}
 """Parameters that may change while a lab is up."""
 
 

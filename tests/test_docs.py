@@ -72,12 +72,13 @@ def test_every_notebook_has_a_row_in_the_readme():
     assert rows == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_the_page_of_checks_is_up_to_date():
-    path = DOCS / "generate_checks.py"
-    spec = importlib.util.spec_from_file_location("generate_checks", path)
+@pytest.mark.parametrize("name", ["checks", "dataset"])
+def test_a_generated_page_is_up_to_date(name):
+    path = DOCS / f"generate_{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert read("checks.md") == module.render(), "run python docs/generate_checks.py"
+    assert read(f"{name}.md") == module.render(), f"run python docs/generate_{name}.py"
 
 
 @pytest.mark.parametrize("check", [check.id for check in all_checks()])

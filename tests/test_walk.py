@@ -149,7 +149,7 @@ def test_the_run_folder_is_complete(walk):
     assert {"params.json", "versions.json", "summary.json", "report.html", "run.log"} <= names
     charts = {"latency_over_time", "distribution", "success_and_rps", "where_time_goes"}
     assert {f"charts/{c}.{suffix}" for c in charts for suffix in ("png", "svg")} <= names
-    assert {"samples/tap.csv.gz", "samples/viz.csv.gz"} <= names
+    assert {"samples/requests.parquet", "samples/series.parquet"} <= names
     assert len([n for n in names if n.startswith("notebooks/")]) == 11
 
 

@@ -8,14 +8,13 @@ import importlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit.chapters import dashboards
+from labkit.chapters import latency_recording as recording
 from labkit.chapters.emojivoto import NAMESPACE
-from labkit.chapters.mtls import GATEWAY_PORT
-from labkit.chapters.multicluster_link import gateway_addresses
 from labkit.chapters.traffic import BOT
+from labkit.chapters.vantage import VANTAGES
 from labkit.checks import Check, Finding, failed, passed, verdict, warned
 from labkit.clients.rollouts import wait_for
 from labkit.clients.tap import TapRequest
@@ -32,46 +31,8 @@ SETTLE_TIMEOUT_S = 60.0
 PAUSE_STEP_S = 5.0
 """How often a pause says how long it still takes: each time is a line in the log."""
 
-TAP_FILE, VIZ_FILE, MEASUREMENT = "samples/tap.csv.gz", "samples/viz.csv.gz", "measurement.json"
+MEASUREMENT = "measurement.json"
 OVER, IN_REGION = "west→east", "in-region"
-METRICS = (
-    "response_total",
-    "response_latency_ms_bucket",
-    "response_latency_ms_sum",
-    "response_latency_ms_count",
-)
-LABELS = ("deployment", "direction", "dst_target_cluster", "classification", "le")
-
-
-@dataclass(frozen=True)
-class Vantage:
-    """A proxy that measures.
-
-    Attributes:
-        name: for people and tables.
-        cluster: where it is.
-        deployment: whose proxy.
-        direction: `outbound` or `inbound`.
-        target: mirrored cluster that the requests go to, None for any.
-    """
-
-    name: str
-    cluster: str
-    deployment: str
-    direction: str
-    target: str | None = None
-
-    @property
-    def selector(self) -> str:
-        """Its series in Prometheus."""
-        target = f',dst_target_cluster="{self.target}"' if self.target else ""
-        return f'direction="{self.direction}",deployment="{self.deployment}"{target}'
-
-
-SOURCE = Vantage(f"{BOT} outbound (west)", WEST, BOT, "outbound", EAST)
-GATEWAY = Vantage("linkerd-gateway outbound (east)", EAST, "linkerd-gateway", "outbound")
-SERVED = Vantage("web inbound (east)", EAST, "web", "inbound")
-VANTAGES = (SOURCE, GATEWAY, SERVED)
 
 
 def measure(lab: LabContext) -> Step:
@@ -94,11 +55,17 @@ def measure(lab: LabContext) -> Step:
             fix="kubectl --context west -n linkerd-viz get pods",
             report=shown,
         )
-        counters = _counters(lab, started - params.warmup_seconds, time.time())
+        begun = started - params.warmup_seconds
+        series = recording.counted(lab, begun=begun, started=started, ended=time.time())
         golden = dashboards.read(lab, window_s=max(params.measure_seconds, 30))
         lasting = dashboards.read(lab, window_s=dashboards.SUCCESS_WINDOW_S)
         gateway = [row for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST]
-    _keep(lab, requests, counters)
+        rows = recording.tapped(lab, requests, started=started)
+        rows += recording.probed(lab, gateway[0] if gateway else None, started=started, at=ended)
+    from labkit.latency import dataset, schema
+
+    dataset.write(rows, lab.results, schema.REQUESTS)
+    dataset.write(series, lab.results, schema.SERIES)
     facts = {
         "started": started,
         "ended": ended,
@@ -122,7 +89,7 @@ def measure(lab: LabContext) -> Step:
         notes=(
             f"tap saw {figures['tap']['n']} requests, viz counted {figures['viz']['n']}.",
             f"Vantage points: {', '.join(point.name for point in VANTAGES)}.",
-            "Raw samples: samples/tap.csv.gz and samples/viz.csv.gz in the results folder.",
+            "Raw samples: samples/*.parquet in the results folder (docs/dataset.md).",
         ),
         facts=figures,
     )
@@ -162,60 +129,6 @@ def _scraped(lab: LabContext, moment: float) -> tuple[bool, str]:
 
 def _tap(lab: LabContext, seconds: float) -> tuple[TapRequest, ...]:
     return lab.linkerd(WEST).tap(f"deploy/{BOT}", NAMESPACE, duration_s=seconds)
-
-
-def _counters(lab: LabContext, started: float, ended: float) -> list[dict[str, object]]:
-    """Raw counters of viz at each vantage point, as scraped, as rows of the series table."""
-    rows: list[dict[str, object]] = []
-    for vantage in VANTAGES:
-        for metric in METRICS:
-            found = lab.prometheus(vantage.cluster).window(
-                f"{metric}{{{vantage.selector}}}", start=started, end=ended
-            )
-            for series in found:
-                labels = {name: series.labels.get(name, "") for name in LABELS}
-                others = sorted(series.labels.items() - labels.items())
-                labels["series"] = ",".join(f"{name}={value}" for name, value in others)
-                rows += [
-                    {"time": moment, "cluster": vantage.cluster, "metric": metric, "value": value}
-                    | labels
-                    for moment, value in series.points
-                ]
-    return rows
-
-
-def _keep(
-    lab: LabContext, requests: tuple[TapRequest, ...], counters: list[dict[str, object]]
-) -> None:
-    from labkit.latency import samples
-
-    (lab.results / "samples").mkdir(exist_ok=True)
-    addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_addresses(lab, EAST)}
-    rows = [
-        _sample(lab, request, over=request.destination in addresses)
-        for request in requests
-        if request.latency_us is not None
-    ]
-    samples.write_frame(samples.tap_frame(rows), lab.results / TAP_FILE)
-    samples.write_frame(samples.series_frame(counters), lab.results / VIZ_FILE)
-
-
-def _sample(lab: LabContext, request: TapRequest, *, over: bool) -> dict[str, object]:
-    target = EAST if over else WEST
-    return {
-        "time": request.seen_at_s,
-        "source_cluster": WEST,
-        "source_region": lab.regions[WEST],
-        "destination_cluster": target,
-        "destination_region": lab.regions[target],
-        "vantage": SOURCE.name,
-        "method": request.method,
-        "path": request.path.partition("?")[0],
-        "status": request.status,
-        "latency_us": request.latency_us,
-        "tls": request.is_tls,
-        "server_id": request.server_id,
-    }
 
 
 def figures(lab: LabContext) -> Step:

@@ -5,8 +5,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from labkit.chapters.dashboards import Golden
-from labkit.chapters.latency import GATEWAY, IN_REGION, OVER, SERVED, SOURCE
+from labkit.chapters.latency import IN_REGION, OVER
 from labkit.chapters.latency_figures import QUANTILES, Measurement
+from labkit.chapters.vantage import GATEWAY, SERVED, SOURCE
 from labkit.context import LabContext
 from labkit.latency import charts, statistics
 from labkit.latency.decomposition import Part, Way, decompose
@@ -38,7 +39,7 @@ def _over_time(found: Measurement) -> charts.Chart:
         start_s=found.started - found.warmup_s,
         warmup_s=found.warmup_s,
         floor_ms=found.rtt.floor_ms,
-        samples=pd.DataFrame({"time_s": found.tap["time"], "ms": found.tap["latency_us"] / 1000}),
+        samples=pd.DataFrame({"time_s": found.tap["time_s"], "ms": found.tap["latency_us"] / 1000}),
     )
 
 

@@ -11,17 +11,12 @@ from typing import Any
 import pandas as pd
 
 from labkit.chapters.dashboards import SIDES, Golden
-from labkit.chapters.latency import (
-    GATEWAY,
-    MEASUREMENT,
-    SOURCE,
-    TAP_FILE,
-    VIZ_FILE,
-    Vantage,
-)
+from labkit.chapters.latency import MEASUREMENT
+from labkit.chapters.vantage import GATEWAY, SOURCE, Vantage
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
-from labkit.latency import histogram, samples, statistics
+from labkit.latency import dataset, histogram, samples, statistics
+from labkit.latency.schema import REQUESTS, SERIES
 from labkit.latency.statistics import Mean
 from labkit.rtt import Rtt, rtt
 
@@ -44,9 +39,10 @@ class Measurement:
         self.wan: dict[str, Any] = facts.get("wan") or {}
         given = self.wan["rtt_ms"] if self.wan.get("changed") else lab.params.wan_rtt_ms
         self.rtt: Rtt = rtt(self.regions[WEST], self.regions[EAST], override_ms=given)
-        tap = samples.read_tap(lab.results / TAP_FILE)
-        self.tap = tap[tap["destination_cluster"] == EAST]
-        self.viz = samples.read_series(lab.results / VIZ_FILE)
+        requests = dataset.open_samples(lab.results, schema=REQUESTS).read()
+        over = (requests["destination_cluster"] == EAST) & (requests["instrument"] == "tap")
+        self.tap = requests[over]
+        self.series_table = dataset.open_samples(lab.results, schema=SERIES).read()
 
     @property
     def title(self) -> str:
@@ -62,17 +58,11 @@ class Measurement:
     @property
     def tap_ms(self) -> list[float]:
         """Latencies of tapped requests west→east."""
-        return [float(value) / 1000 for value in self.tap["latency_us"].dropna()]
+        return [float(value) for value in samples.latencies_ms(self.tap[~self.tap["warmup"]])]
 
     def series(self, vantage: Vantage, *, warmup: bool = False) -> pd.DataFrame:
         """Counters of one vantage point; without the warm-up unless asked for."""
-        chosen = samples.counters(
-            self.viz,
-            cluster=vantage.cluster,
-            deployment=vantage.deployment,
-            direction=vantage.direction,
-            target_cluster=vantage.target,
-        )
+        chosen = samples.counters(self.series_table, vantage=vantage.name)
         return chosen if warmup else chosen[chosen["time_s"] >= self.started]
 
     def mean(self, vantage: Vantage) -> Mean:

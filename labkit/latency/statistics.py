@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from labkit.latency.histogram import Histogram
 
+Samples = Sequence[float] | npt.NDArray[np.float64]
+
 _BEYOND = 10
 """Samples that must lie beyond a quantile: p99 needs 1,000, p95 200, p50 20."""
+
+
+Z95 = float(stats.norm.ppf(0.975))
+"""Half-width of a 95 % interval in standard errors."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,18 @@ class Mean:
     error_ms: float
     n: int
 
+    @property
+    def low_ms(self) -> float:
+        """Lower end of the 95 % interval; NaN when the error is unknown."""
+        return self.value_ms - Z95 * self.error_ms
+
+    @property
+    def high_ms(self) -> float:
+        """Upper end of the 95 % interval; NaN when the error is unknown."""
+        return self.value_ms + Z95 * self.error_ms
+
     def __str__(self) -> str:
-        error = "" if math.isnan(self.error_ms) else f" ± {1.96 * self.error_ms:.1f}"
+        error = "" if math.isnan(self.error_ms) else f" ± {Z95 * self.error_ms:.1f}"
         return f"{self.value_ms:.1f}{error} ms (n={self.n})"
 
 
@@ -98,7 +115,7 @@ def needed_for(q: float) -> int:
     return math.ceil(_BEYOND / min(q, 1 - q) - 1e-9)
 
 
-def quantile(samples_ms: Sequence[float], q: float, *, confidence: float = 0.95) -> Quantile:
+def quantile(samples_ms: Samples, q: float, *, confidence: float = 0.95) -> Quantile:
     """Return a quantile with its order-statistic interval.
 
     The interval is [x(l), x(u)], the narrowest around the quantile whose binomial probability is
@@ -143,7 +160,7 @@ def _order_interval(n: int, q: float, confidence: float) -> tuple[int | None, in
     return (low if low >= 1 else None), (high if high <= n else None)
 
 
-def mean_of_samples(samples_ms: Sequence[float]) -> Mean:
+def mean_of_samples(samples_ms: Samples) -> Mean:
     """Return the mean of raw samples with its standard error."""
     values = np.asarray(samples_ms, dtype=float)
     n = len(values)
@@ -288,7 +305,7 @@ def wan_share(source: Mean, target: Mean) -> Share:
     variance = (target.error_ms / source.value_ms) ** 2 if source.value_ms else math.nan
     if source.value_ms:
         variance += (ratio * source.error_ms / source.value_ms) ** 2
-    half = 1.96 * math.sqrt(variance) if variance >= 0 else math.nan
+    half = Z95 * math.sqrt(variance) if variance >= 0 else math.nan
     share = 1 - ratio
     return Share(share, max(0.0, share - half), min(1.0, share + half))
 

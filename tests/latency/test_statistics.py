@@ -212,7 +212,7 @@ def test_the_wan_share_is_what_is_not_spent_at_the_target():
     share = statistics.wan_share(Mean(150.0, 0.5, 100), Mean(3.0, 0.3, 100))
     assert share.value == pytest.approx(0.98)
     error = math.hypot(0.3 / 150, 0.02 * 0.5 / 150)
-    assert share.high - share.low == pytest.approx(2 * 1.96 * error)
+    assert share.high - share.low == pytest.approx(2 * statistics.Z95 * error)
 
 
 def test_the_interval_of_the_wan_share_covers_the_truth():

@@ -1,0 +1,131 @@
+"""From the instruments to the dataset: requests and counters become rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from labkit.chapters.mtls import GATEWAY_PORT
+from labkit.chapters.multicluster_link import gateway_addresses
+from labkit.chapters.vantage import PROBE, SOURCE, VANTAGES, Vantage
+from labkit.clients.linkerd_values import Gateway
+from labkit.clients.tap import TapRequest
+from labkit.context import EAST, WEST, LabContext
+from labkit.rtt import rtt
+
+METRICS = (
+    "response_total",
+    "response_latency_ms_bucket",
+    "response_latency_ms_sum",
+    "response_latency_ms_count",
+)
+LABELS = ("deployment", "direction", "dst_target_cluster", "classification", "le")
+
+Row = dict[str, Any]
+
+
+def place(lab: LabContext, *, source: str = WEST, destination: str = EAST) -> Row:
+    """The columns that place a row: run, regions, round trip."""
+    regions = lab.regions
+    known = rtt(regions[WEST], regions[EAST], override_ms=lab.params.wan_rtt_ms)
+    return {
+        "run": lab.run_name,
+        "repetition": lab.params.repetition,
+        "source_cluster": source,
+        "source_region": regions[source],
+        "destination_cluster": destination,
+        "destination_region": regions[destination],
+        "rtt_ms": known.value_ms,
+        "rtt_source": known.source,
+    }
+
+
+def tapped(lab: LabContext, requests: Iterable[TapRequest], *, started: float) -> list[Row]:
+    """Rows of tapped requests; those whose response was not seen have no latency."""
+    addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_addresses(lab, EAST)}
+    places = {name: place(lab, destination=name) for name in (WEST, EAST)}
+    rows = []
+    for request in requests:
+        answered = request.latency_us is not None
+        row = places[EAST if request.destination in addresses else WEST] | {
+            "instrument": "tap",
+            "time_s": request.seen_at_s if answered else started,
+            "vantage": SOURCE.name,
+            "service": request.authority.partition(":")[0],
+            "method": request.method,
+            "path": request.path.partition("?")[0],
+            "status": request.status,
+            "outcome": "response" if answered else "truncated",
+            "latency_us": request.latency_us,
+            "tls": request.is_tls,
+            "server_id": request.server_id,
+        }
+        rows.append(_request(row, started=started))
+    return rows
+
+
+def probed(lab: LabContext, gateway: Gateway | None, *, started: float, at: float) -> list[Row]:
+    """The row of the last gateway probe; none when there was no probe yet."""
+    if gateway is None:
+        return []
+    row = place(lab) | {
+        "instrument": "probe",
+        "time_s": at,
+        "vantage": PROBE,
+        "service": "linkerd-gateway.linkerd-multicluster",
+        "method": "GET",
+        "path": "/ready",
+        "status": None,
+        "outcome": "response" if gateway.alive else "error",
+        "latency_us": round(gateway.latency_ms * 1000),
+        "connection": "kept",
+    }
+    return [_request(row, started=started)]
+
+
+def _request(row: Row, *, started: float) -> Row:
+    blank = {"late_us": None, "connection": "", "tls": None, "server_id": ""}
+    return blank | row | {"warmup": row["time_s"] < started}
+
+
+def counted(lab: LabContext, *, begun: float, started: float, ended: float) -> list[Row]:
+    """Raw counters of viz at each vantage point, as scraped, as rows of the series table.
+
+    Args:
+        lab: the lab.
+        begun: Unix seconds of the beginning of the warm-up.
+        started: Unix seconds of its end.
+        ended: Unix seconds of the last scrape that is taken.
+    """
+    return [
+        row
+        for vantage in VANTAGES
+        for metric in METRICS
+        for row in _readings(lab, vantage, metric, (begun, started, ended))
+    ]
+
+
+def _readings(
+    lab: LabContext, vantage: Vantage, metric: str, times: tuple[float, float, float]
+) -> Iterable[Row]:
+    begun, started, ended = times
+    here = place(lab, source=vantage.cluster, destination=vantage.destination) | {
+        "instrument": "viz",
+        "vantage": vantage.name,
+        "service": vantage.service,
+        "metric": metric,
+    }
+    selector = f"{metric}{{{vantage.selector}}}"
+    for series in lab.prometheus(vantage.cluster).window(selector, start=begun, end=ended):
+        labels = _labels(series.labels)
+        for moment, value in series.points:
+            time = {"time_s": moment, "warmup": moment < started, "value": value}
+            yield here | labels | time
+
+
+def _labels(labels: Mapping[str, str]) -> Row:
+    named = {name: labels.get(name, "") for name in LABELS}
+    others = sorted(labels.items() - named.items())
+    bound = named.pop("le")
+    return named | {
+        "series": ",".join(f"{name}={value}" for name, value in others if name != "__name__"),
+        "le_ms": float(bound) if bound else None,
+    }
