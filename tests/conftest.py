@@ -144,9 +144,8 @@ def wait() -> Callable[..., Any]:
     return wait_until
 
 
-def _emulated_digitalocean():
-    """The module that serves and checks the emulator; these tests are no package."""
-    name = "emulated_digitalocean"
+def _helper(name: str) -> Any:
+    """A module beside this one; these tests are no package."""
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         module = importlib.util.module_from_spec(spec)
@@ -158,19 +157,39 @@ def _emulated_digitalocean():
 @pytest.fixture
 def serve_digitalocean(tmp_path):
     """Return the function that runs an emulator; several may run in one test."""
-    return _emulated_digitalocean().serve
+    return _helper("emulated_digitalocean").serve
 
 
 @pytest.fixture
 def digitalocean(tmp_path):
     """An emulator whose clusters become running by themselves."""
-    with _emulated_digitalocean().serve(tmp_path, standalone=True) as server:
+    with _helper("emulated_digitalocean").serve(tmp_path, standalone=True) as server:
         yield server
 
 
 @pytest.fixture
 def contract():
     """The functions that check exchanges; skips without the contract."""
-    module = _emulated_digitalocean()
+    module = _helper("emulated_digitalocean")
     module.require_contract()
     return module
+
+
+@pytest.fixture(scope="module")
+def open_terminal() -> Iterator[Callable[[dict[str, str], Path], Any]]:
+    """`open_terminal(environment, folder)`: a bash to type into; all are closed at the end."""
+    opened: list[Any] = []
+
+    def open_one(environment: dict[str, str], folder: Path) -> Any:
+        opened.append(_helper("terminal").Terminal(environment, folder))
+        return opened[-1]
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Any:
+    """The module of hostile requests and of what must hold after them."""
+    return _helper("hostile")
