@@ -40,7 +40,13 @@ def _over_time(found: Measurement) -> charts.Chart:
         warmup_s=found.warmup_s,
         floor_ms=found.rtt.floor_ms,
         samples=pd.DataFrame({"time_s": found.tap["time_s"], "ms": found.tap["latency_us"] / 1000}),
+        events=_events(found),
     )
+
+
+def _events(found: Measurement) -> list[charts.Event]:
+    """Changes of the WAN during the measurement."""
+    return [charts.Event(change["time"], change["text"]) for change in found.wan.get("changes", [])]
 
 
 def _provenance(found: Measurement) -> str:
@@ -83,6 +89,7 @@ def _success_and_rps(found: Measurement) -> charts.Chart:
         ),
         start_s=found.started - found.warmup_s,
         warmup_s=found.warmup_s,
+        events=_events(found),
     )
 
 
