@@ -58,6 +58,7 @@ class _Given:
 def load_params(
     file: Path | str | None = None,
     *,
+    document: Document | None = None,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> LoadedParams:
@@ -65,13 +66,15 @@ def load_params(
 
     Args:
         file: a YAML file, or None for the defaults.
+        document: what was read from it already, when parameters are only a part of the file.
         overrides: `-p key=value` pairs, as text.
         environ: the environment; only `LABKIT_*` variables that name a field are read.
 
     Raises:
         InputError: everything that is wrong, one line a problem, in `problems`.
     """
-    document = Document((), ()) if file is None else read_document(Path(file))
+    if document is None:
+        document = Document((), ()) if file is None else read_document(Path(file))
     problems = list(document.problems)
     given: dict[str, _Given] = {}
     sound: set[str] = set()

@@ -44,7 +44,7 @@ class Document:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Composes nodes; values are made by `_scalar`, so no YAML 1.1 guess gets through."""
+    """Composes nodes; values are made by `scalar`, so no YAML 1.1 guess gets through."""
 
 
 def read_document(file: Path) -> Document:
@@ -53,38 +53,57 @@ def read_document(file: Path) -> Document:
     Raises:
         InputError: the file cannot be read at all (missing, a folder, not text, too large).
     """
+    return parse_document(read_text(file), name=str(file))
+
+
+def read_text(file: Path, *, kind: str = "Params") -> str:
+    """The text of a small YAML file.
+
+    Raises:
+        InputError: it cannot be read at all (missing, a folder, not text, too large).
+    """
     try:
         data = file.read_bytes()
         text = data.decode("utf-8")
     except FileNotFoundError as exc:
         raise InputError(
-            f"Params file {file} does not exist", fix="give the path of a file in params/"
+            f"{kind} file {file} does not exist", fix="give the path of a file in params/"
         ) from exc
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
-        raise InputError(f"Params file {file} cannot be read: {reason}") from exc
+        raise InputError(f"{kind} file {file} cannot be read: {reason}") from exc
     if len(data) > _LIMIT_BYTES:
-        raise InputError(f"Params file {file} is larger than 1 MB: not a params file")
-    return parse_document(text, name=str(file))
+        raise InputError(f"{kind} file {file} is larger than 1 MB: not a {kind.lower()} file")
+    return text
 
 
 def parse_document(text: str, *, name: str) -> Document:
     """Parse the text of a params file; `name` stands before each problem."""
+    root, problem = compose(text, name=name)
+    return Document((), (problem,)) if problem else document_of(root, name=name)
+
+
+def compose(text: str, *, name: str) -> tuple[yaml.Node | None, str]:
+    """The root node of a YAML text (None when it is empty), or a problem."""
     try:
-        root = yaml.compose(text, Loader=_StrictLoader)
+        return yaml.compose(text, Loader=_StrictLoader), ""
     except yaml.YAMLError as exc:
-        return Document((), (_yaml_problem(exc, name),))
+        return None, _yaml_problem(exc, name)
+
+
+def document_of(root: yaml.Node | None, *, name: str) -> Document:
+    """Read a mapping of plain values; `name` stands before each problem."""
     if root is None:
         return Document((), ())
     if not isinstance(root, yaml.MappingNode):
-        problem = f"{name}:{_line(root)}: expected lines of the form `key: value`"
+        problem = f"{name}:{line_of(root)}: expected lines of the form `key: value`"
         return Document((), (problem,))
     entries: list[Entry] = []
     problems: list[str] = []
     broken: set[str] = set()
     seen: dict[str, int] = {}
     for key_node, value_node in root.value:
-        where = f"{name}:{_line(key_node)}"
+        where = f"{name}:{line_of(key_node)}"
         if not isinstance(key_node, yaml.ScalarNode):
             problems.append(f"{where}: a key must be a plain word")
             continue
@@ -93,8 +112,8 @@ def parse_document(text: str, *, name: str) -> Document:
             problems.append(f"{where}: {key}: given twice (first on line {seen[key]})")
             broken.add(key)
             continue
-        seen[key] = _line(key_node)
-        value, problem = _scalar(value_node)
+        seen[key] = line_of(key_node)
+        value, problem = scalar(value_node)
         if problem:
             problems.append(f"{where}: {key}: {problem}")
             broken.add(key)
@@ -103,7 +122,8 @@ def parse_document(text: str, *, name: str) -> Document:
     return Document(tuple(entries), tuple(problems), frozenset(broken))
 
 
-def _line(node: yaml.Node) -> int:
+def line_of(node: yaml.Node) -> int:
+    """The line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
@@ -115,7 +135,7 @@ def _yaml_problem(exc: yaml.YAMLError, name: str) -> str:
     return f"{name}: malformed YAML: {reason}"
 
 
-def _scalar(node: yaml.Node) -> tuple[Scalar, str]:
+def scalar(node: yaml.Node) -> tuple[Scalar, str]:
     """Return the value of a node, or a problem."""
     if not isinstance(node, yaml.ScalarNode):
         kind = "list" if isinstance(node, yaml.SequenceNode) else "mapping"

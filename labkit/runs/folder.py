@@ -44,17 +44,17 @@ class RunFolder:
     root: Path
 
     @classmethod
-    def create(cls, parent: Path, params: Params) -> "RunFolder":
-        """Make a new run folder.
+    def create(cls, parent: Path, params: Params, *, name: str | None = None) -> "RunFolder":
+        """Make a new run folder; without a name, one of the time and the regions.
 
         Raises:
             StateError: the disk is full or the parent cannot be written.
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        root = parent / f"{stamp}-{params.west_region}-{params.east_region}"
+        root = parent / (name or f"{stamp}-{params.west_region}-{params.east_region}")
         try:
-            for name in ("notebooks", "charts", "samples"):
-                (root / name).mkdir(parents=True)
+            for part in ("notebooks", "charts", "samples"):
+                (root / part).mkdir(parents=True)
             (root / "params.json").write_text(params.model_dump_json(indent=1))
             (root / "versions.json").write_text(json.dumps(versions(), indent=1))
             free = shutil.disk_usage(root).free // 2**20

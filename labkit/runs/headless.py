@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,6 +58,8 @@ def run_lab(
     runs: Path = Path("runs"),
     notebooks: Path = NOTEBOOKS,
     keep: bool = False,
+    name: str | None = None,
+    caveats: Sequence[str] = (),
 ) -> RunResult:
     """Run the whole walk.
 
@@ -66,19 +68,21 @@ def run_lab(
         runs: parent of the run folder.
         notebooks: folder of the notebooks.
         keep: leave the lab up at the end.
+        name: of the run folder; None makes one of the time and the regions.
+        caveats: what a reader of the figures must know of how they were made; go to the warnings.
 
     Raises:
         StateError: the lab is up already, or the run folder cannot be written.
     """
     chapters = find_notebooks(notebooks)
     _refuse_a_running_lab(params)
-    folder = RunFolder.create(runs, params)
+    folder = RunFolder.create(runs, params, name=name)
     LabFolder.of(params.lab_name).write_params(params)
     timings: dict[str, float] = {}
     error: BaseException | None = None
     teardown: dict[str, Any] = {}
     _say(f"run folder: {_short(folder.root)}")
-    with _environment(folder), _echo(folder.log), _terminate_as_interrupt():
+    with _environment(folder), _echo(folder.log), terminate_as_interrupt():
         try:
             for chapter in chapters:
                 if keep and chapter.stem == CLEANUP:
@@ -92,6 +96,7 @@ def run_lab(
                 teardown = _tear_down(params, folder)
     error = error or _teardown_problem(teardown)
     content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
+    content["warnings"] = [*content["warnings"], *caveats]
     with suppress(OSError):
         folder.summary.write_text(json.dumps(content, indent=1))
         report.write(folder, content)
@@ -201,7 +206,7 @@ def _environment(folder: RunFolder) -> Iterator[None]:
 
 
 @contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
+def terminate_as_interrupt() -> Iterator[None]:
     """SIGTERM ends the run like Ctrl-C, so that the teardown runs."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

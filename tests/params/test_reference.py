@@ -52,4 +52,6 @@ def test_the_schema_in_the_repository_is_the_model_s():
 
 def test_every_shipped_params_file_names_the_schema():
     for file in sorted((ROOT / "params").glob("*.yaml")):
+        if file.name.startswith("sweep-"):
+            continue  # its parameters are only a part of it
         assert file.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
