@@ -95,7 +95,6 @@ def _success_and_rps(found: Measurement) -> charts.Chart:
 
 def _where_time_goes(found: Measurement) -> charts.Chart:
     source, known = found.mean(SOURCE), found.rtt
-    half = 1.96 * source.error_ms
     return charts.where_time_goes(
         decompose(
             source=source,
@@ -106,8 +105,8 @@ def _where_time_goes(found: Measurement) -> charts.Chart:
         whole=Part(
             f"mean at {SOURCE.name}",
             source.value_ms,
-            source.value_ms - half,
-            source.value_ms + half,
+            source.low_ms,
+            source.high_ms,
             "viz",
         ),
         title=f"Where the time goes, {found.title}",

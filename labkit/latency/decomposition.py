@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from labkit.latency.statistics import Mean
 
-_Z95 = 1.96
-
 
 @dataclass(frozen=True)
 class Part:
@@ -98,11 +96,10 @@ def decompose(*, source: Mean, gateway: Mean, served: Mean | None, way: Way) -> 
 
 
 def _of_mean(name: str, mean: Mean) -> Part:
-    half = _Z95 * mean.error_ms
-    return Part(name, mean.value_ms, mean.value_ms - half, mean.value_ms + half, "viz")
+    return Part(name, mean.value_ms, mean.low_ms, mean.high_ms, "viz")
 
 
 def _difference(name: str, one: Mean, other: Mean) -> Part:
     value = one.value_ms - other.value_ms
-    half = _Z95 * math.hypot(one.error_ms, other.error_ms)
+    half = math.hypot(one.high_ms - one.value_ms, other.high_ms - other.value_ms)
     return Part(name, value, value - half, value + half, "viz, difference")

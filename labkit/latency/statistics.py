@@ -310,29 +310,6 @@ def wan_share(source: Mean, target: Mean) -> Share:
     return Share(share, max(0.0, share - half), min(1.0, share + half))
 
 
-def decomposition(
-    *, source: Mean, target: Mean, rtt_ms: float, rtt_source: str
-) -> tuple[tuple[str, float], ...]:
-    """Split the source's mean into parts that add up to it.
-
-    Args:
-        source: outbound mean at the source proxy.
-        target: inbound mean at the target proxy.
-        rtt_ms: round trip of the WAN.
-        rtt_source: `measured`, `table`, `model` or `override`.
-
-    Returns:
-        (part, ms): service, WAN, and what is left for gateway and proxies; a negative rest says
-        that the round trip is larger than what was measured.
-    """
-    rest = source.value_ms - target.value_ms - rtt_ms
-    return (
-        ("service in its region", target.value_ms),
-        (f"WAN round trip ({rtt_source})", rtt_ms),
-        ("gateway and proxies (rest)", rest),
-    )
-
-
 def floor_warning(figures_ms: Mapping[str, float], floor_ms: float) -> list[str]:
     """Name every figure that light in fibre could not do.
 

@@ -231,14 +231,6 @@ def test_a_share_with_unknown_errors_has_no_interval():
     assert share.value == pytest.approx(0.98)
 
 
-def test_the_parts_of_the_time_add_up_to_the_source_s_mean():
-    parts = statistics.decomposition(
-        source=Mean(148.4, 0.1, 10), target=Mean(1.9, 0.1, 10), rtt_ms=145.9, rtt_source="table"
-    )
-    assert sum(ms for _, ms in parts) == pytest.approx(148.4)
-    assert parts[1] == ("WAN round trip (table)", 145.9)
-
-
 def test_the_tutorial_s_figure_is_below_the_light_floor():
     figures = {"tutorial's tap": 18.381, "measured mean": 147.9}
     (found,) = statistics.floor_warning(figures, 119.5)
