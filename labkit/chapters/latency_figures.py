@@ -87,7 +87,11 @@ def compute(lab: LabContext) -> dict[str, Any]:
         },
         "viz": {
             "west_east_mean_ms": _plain(source.value_ms),
+            "west_east_mean_low_ms": _plain(source.low_ms),
+            "west_east_mean_high_ms": _plain(source.high_ms),
             "in_region_mean_ms": _plain(target.value_ms),
+            "in_region_mean_low_ms": _plain(target.low_ms),
+            "in_region_mean_high_ms": _plain(target.high_ms),
             "bracket_ms": [p50.low_ms, _plain(p50.high_ms)] if p50 else [None, None],
             "brackets_ms": {name: _bounds(buckets, q) for name, q in QUANTILES.items()},
             "n": source.n,

@@ -30,6 +30,7 @@ class KeptRun:
         params: content of params.json; empty when it cannot be read.
         versions: content of versions.json; empty when it cannot be read.
         measurement: content of measurement.json; empty when it cannot be read.
+        receipt: content of receipt.json; empty when there is none, as before receipts were kept.
         missing: one sentence for each file that is not there or cannot be read.
     """
 
@@ -38,6 +39,7 @@ class KeptRun:
     params: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     measurement: dict[str, Any] = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
     @property
@@ -110,7 +112,9 @@ def read_run(root: Path) -> KeptRun:
     """Read what a run left behind; a file that is gone or broken is named in `missing`."""
     missing: list[str] = []
 
-    def content(name: str) -> dict[str, Any]:
+    def content(name: str, *, optional: bool = False) -> dict[str, Any]:
+        if optional and not (root / name).exists():
+            return {}
         try:
             value = json.loads((root / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -129,5 +133,6 @@ def read_run(root: Path) -> KeptRun:
         params=content("params.json"),
         versions=content("versions.json"),
         measurement=content("measurement.json"),
+        receipt=content("receipt.json", optional=True),
         missing=tuple(missing),
     )

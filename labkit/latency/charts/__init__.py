@@ -8,6 +8,7 @@ from labkit.latency.charts.comparison import forest, trend
 from labkit.latency.charts.distributions import distribution
 from labkit.latency.charts.golden import golden
 from labkit.latency.charts.over_time import Event, over_time, success_and_rps
+from labkit.latency.charts.pairs import by_pair
 from labkit.latency.charts.regions import region_matrix
 from labkit.latency.charts.sheet import Caption, Chart, save
 from labkit.latency.charts.time_spent import where_time_goes
@@ -17,6 +18,7 @@ __all__ = [
     "Caption",
     "Chart",
     "Event",
+    "by_pair",
     "distribution",
     "forest",
     "golden",
