@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module
 
-NAMES = ("help", "up", "relay", "apiserver", "memory", "lab")
+NAMES = ("help", "up", "relay", "apiserver", "memory", "lab", "intervals")
 
 
 def main() -> None:

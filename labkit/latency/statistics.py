@@ -8,12 +8,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from labkit.latency.histogram import Histogram
 
@@ -21,10 +22,6 @@ Samples = Sequence[float] | npt.NDArray[np.float64]
 
 _BEYOND = 10
 """Samples that must lie beyond a quantile: p99 needs 1,000, p95 200, p50 20."""
-
-
-Z95 = float(stats.norm.ppf(0.975))
-"""Half-width of a 95 % interval in standard errors."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +74,37 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean in ms with its standard error (NaN when unknown) and the requests behind it."""
+    """A mean.
+
+    Attributes:
+        value_ms: in ms.
+        error_ms: its standard error; NaN when unknown.
+        n: requests behind it.
+        degrees: degrees of freedom of the error: how well that is known itself.
+    """
 
     value_ms: float
     error_ms: float
     n: int
+    degrees: float = math.inf
+
+    @property
+    def half_ms(self) -> float:
+        """Half-width of the 95 % interval (Student's t); NaN when the error is unknown."""
+        return float(stats.t.ppf(0.975, self.degrees)) * self.error_ms
 
     @property
     def low_ms(self) -> float:
         """Lower end of the 95 % interval; NaN when the error is unknown."""
-        return self.value_ms - Z95 * self.error_ms
+        return self.value_ms - self.half_ms
 
     @property
     def high_ms(self) -> float:
         """Upper end of the 95 % interval; NaN when the error is unknown."""
-        return self.value_ms + Z95 * self.error_ms
+        return self.value_ms + self.half_ms
 
     def __str__(self) -> str:
-        error = "" if math.isnan(self.error_ms) else f" ± {Z95 * self.error_ms:.1f}"
+        error = "" if math.isnan(self.error_ms) else f" ± {self.half_ms:.1f}"
         return f"{self.value_ms:.1f}{error} ms (n={self.n})"
 
 
@@ -118,8 +128,8 @@ def needed_for(q: float) -> int:
 def quantile(samples_ms: Samples, q: float, *, confidence: float = 0.95) -> Quantile:
     """Return a quantile with its order-statistic interval.
 
-    The interval is [x(l), x(u)], the narrowest around the quantile whose binomial probability is
-    at least `confidence`.
+    The interval's ends lie at fractional ranks between two samples (Hutson 1999), so that it
+    holds the true quantile with the stated probability and not with some more.
 
     Args:
         samples_ms: raw samples, in any order.
@@ -131,7 +141,7 @@ def quantile(samples_ms: Samples, q: float, *, confidence: float = 0.95) -> Quan
 
     Example:
         >>> str(quantile(range(1, 101), 0.5))
-        'p50 = 50.5 ms [40.0, 61.0] (n=100)'
+        'p50 = 50.5 ms [40.7, 60.3] (n=100)'
     """
     if not 0 < q < 1:
         raise ValueError(f"a quantile is between 0 and 1, not {q}")
@@ -139,25 +149,42 @@ def quantile(samples_ms: Samples, q: float, *, confidence: float = 0.95) -> Quan
     n = len(values)
     if n == 0:
         return Quantile(q, math.nan, math.nan, math.nan, 0, needed_for(q), confidence)
-    low, high = _order_interval(n, q, confidence)
+    low, high = _bounding_ranks(n, q, confidence)
     return Quantile(
         q=q,
         value_ms=float(np.quantile(values, q)),
-        low_ms=math.nan if low is None else float(values[low - 1]),
-        high_ms=math.nan if high is None else float(values[high - 1]),
+        low_ms=_at_rank(values, low),
+        high_ms=_at_rank(values, high),
         n=n,
         needed=needed_for(q),
         confidence=confidence,
     )
 
 
-def _order_interval(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
-    """Return the ranks (1-based) that bound a quantile; None where n cannot bound it."""
+@cache
+def _bounding_ranks(n: int, q: float, confidence: float) -> tuple[float, float]:
+    """Return the fractional ranks (from 1) that bound a quantile; NaN where n cannot bound it.
+
+    P(x(r) <= quantile) is the Beta(r, n + 1 - r) distribution at q, for fractional ranks too.
+    """
     tail = (1 - confidence) / 2
-    low = int(stats.binom.ppf(tail, n, q))
-    high = int(stats.binom.ppf(1 - tail, n, q)) + 1
-    # ppf is the smallest k with P(X <= k) >= p: below `low` lies less than the tail.
-    return (low if low >= 1 else None), (high if high <= n else None)
+
+    def below(rank: float, wanted: float) -> float:
+        return float(stats.beta.cdf(q, rank, n + 1 - rank)) - wanted
+
+    ends = []
+    for wanted in (1 - tail, tail):
+        possible = below(1.0, wanted) >= 0 >= below(float(n), wanted)
+        ends.append(optimize.brentq(below, 1.0, float(n), args=(wanted,)) if possible else math.nan)
+    return float(ends[0]), float(ends[1])
+
+
+def _at_rank(ordered: npt.NDArray[np.float64], rank: float) -> float:
+    if math.isnan(rank):
+        return math.nan
+    whole = min(int(rank), len(ordered) - 1)
+    low, high = ordered[max(0, whole - 1)], ordered[min(whole, len(ordered) - 1)]
+    return float(low + (rank - whole) * (high - low))
 
 
 def mean_of_samples(samples_ms: Samples) -> Mean:
@@ -167,7 +194,7 @@ def mean_of_samples(samples_ms: Samples) -> Mean:
     if n == 0:
         return Mean(math.nan, math.nan, 0)
     error = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    return Mean(float(values.mean()), error, n)
+    return Mean(float(values.mean()), error, n, degrees=n - 1)
 
 
 def increase(values: Sequence[float]) -> float:
@@ -226,7 +253,7 @@ def viz_mean(series: pd.DataFrame) -> Mean:
         return Mean(mean, math.nan, round(n))
     residual = both["sum"] - mean * both["count"]  # ratio estimator
     variance = float((residual**2).sum()) * batches / (batches - 1) / n**2
-    return Mean(mean, math.sqrt(variance), round(n))
+    return Mean(mean, math.sqrt(variance), round(n), degrees=batches - 1)
 
 
 SCRAPE_S = 10.0
@@ -305,7 +332,8 @@ def wan_share(source: Mean, target: Mean) -> Share:
     variance = (target.error_ms / source.value_ms) ** 2 if source.value_ms else math.nan
     if source.value_ms:
         variance += (ratio * source.error_ms / source.value_ms) ** 2
-    half = Z95 * math.sqrt(variance) if variance >= 0 else math.nan
+    z = float(stats.t.ppf(0.975, min(source.degrees, target.degrees)))
+    half = z * math.sqrt(variance) if variance >= 0 else math.nan
     share = 1 - ratio
     return Share(share, max(0.0, share - half), min(1.0, share + half))
 
