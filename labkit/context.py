@@ -4,6 +4,7 @@ Chapters and checks get a `LabContext`; `labkit.lab.Lab` is one with the chapter
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,12 @@ from typing import Any, TypeVar
 from labkit.clients.kubernetes import Kubernetes
 from labkit.clients.linkerd import Linkerd
 from labkit.clients.prometheus import Prometheus
-from labkit.clouds import Cloud
-from labkit.errors import StateError
+from labkit.clouds import Cloud, Costs, Meter
+from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
+
+logger = logging.getLogger(__name__)
 
 WEST = "west"
 EAST = "east"
@@ -105,6 +108,19 @@ class LabContext:
         if cluster not in self._prometheus:
             self._prometheus[cluster] = Prometheus(self.kubernetes(cluster))
         return self._prometheus[cluster]
+
+    @property
+    def meter(self) -> Meter:
+        """What the lab has cost so far."""
+        return Meter(self.folder.costs, self.cloud.name, self.cloud.bills)
+
+    def read_meter(self) -> Costs:
+        """Ask the cloud what it charges for now; a cloud that does not answer changes nothing."""
+        try:
+            return self.meter.update(self.cloud.charges())
+        except (LabkitError, OSError) as error:
+            logger.warning("the meter could not be read: %s", error)
+            return self.meter.read()
 
     def record(self, section: str, value: object) -> None:
         """Keep the facts of one section for the summary; a second time replaces the first."""

@@ -63,6 +63,11 @@ class LabFolder:
         return self.root / "cache"
 
     @property
+    def costs(self) -> Path:
+        """The meter: what the lab has had that has a price, JSON."""
+        return self.root / "costs.json"
+
+    @property
     def chapters_file(self) -> Path:
         """What chapters keep for later ones, JSON."""
         return self.root / "chapters.json"
@@ -104,14 +109,15 @@ class LabFolder:
             ) from error
 
     def write_params(self, params: Params) -> None:
-        """Keep the parameters of the lab.
+        """Keep the parameters of the lab; consent to its cost is not kept, but given anew.
 
         Raises:
             StateError: the folder cannot be written.
         """
         self.prepare()
         try:
-            write_private(self.params_file, params.model_dump_json(indent=1).encode())
+            kept = params.model_copy(update={"approve_cost": False})
+            write_private(self.params_file, kept.model_dump_json(indent=1).encode())
         except OSError as error:
             raise self._unwritable(error) from error
 

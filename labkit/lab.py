@@ -27,12 +27,13 @@ from labkit.chapters import (
     trust_anchor,
 )
 from labkit.checks import Check, Report, run_checks, select, show
+from labkit.clouds import Costs
 from labkit.context import LabContext
 from labkit.display import Step, Table
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder, known_labs
 from labkit.params import LoadedParams, Params, load_params
-from labkit.progress import in_notebook, progress
+from labkit.progress import in_notebook, progress, show_now
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +57,10 @@ def open_lab(**values: object) -> "Lab":
     if in_notebook():
         # Pictures come later in a notebook; what draws them is imported while it waits.
         Thread(target=import_module, args=("labkit.picture",), daemon=True).start()
-    return describe_lab(load_params(overrides=given, environ=os.environ))
+    lab = describe_lab(load_params(overrides=given, environ=os.environ))
+    if in_notebook():
+        show_now(lab.cost())
+    return lab
 
 
 def describe_lab(loaded: LoadedParams) -> "Lab":
@@ -112,7 +116,13 @@ def list_checks(chapters: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-MEASURING = {"measure_seconds", "warmup_seconds", "repetition"}
+CHANGEABLE = {
+    "measure_seconds",
+    "warmup_seconds",
+    "repetition",
+    "max_cost_usd",
+    "approve_cost",
+}
 """Parameters that may change while a lab is up."""
 
 
@@ -136,7 +146,7 @@ class Lab(LabContext):
         known = folder.read_params()
         if known is not None and known != params:
             old, new = known.model_dump(), params.model_dump()
-            changed = [key for key in new if new[key] != old[key] and key not in MEASURING]
+            changed = [key for key in new if new[key] != old[key] and key not in CHANGEABLE]
             if changed and folder.kubeconfig.exists():
                 raise StateError(
                     f"The lab {params.lab_name} has clusters with other parameters",
@@ -211,11 +221,13 @@ class Lab(LabContext):
             `deleted`, `leftovers` (billable), `ended`, `processes_left`.
         """
         with progress("Taking the lab down") as shown:
+            self.read_meter()
             try:
                 deleted = self.cloud.delete_clusters(
                     lambda name, text: shown.update(text, key=name)
                 )
                 leftovers = self.cloud.leftovers()
+                self.read_meter()
             finally:  # a cloud that does not answer is stopped all the same
                 stopped = self.cloud.stop()
             for path in (self.folder.kubeconfig, self.folder.chapters_file):
@@ -236,6 +248,10 @@ class Lab(LabContext):
                 fix="take a lab on a cloud that emulates its network: -p cloud=embedded",
             )
         return control
+
+    def cost(self) -> Costs:
+        """What the lab has cost so far; nothing is asked."""
+        return self.meter.read()
 
     def down(self) -> Step:
         """99: everything down."""

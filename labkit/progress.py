@@ -34,6 +34,13 @@ def in_notebook() -> bool:
     return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
+def show_now(value: object) -> None:
+    """Show a value in the notebook at once, beside what the cell itself shows."""
+    from IPython.display import display
+
+    display(value)  # type: ignore[no-untyped-call]
+
+
 def headless() -> bool:
     """Whether `labkit run` drives this notebook, so that a failed check must end it."""
     return os.environ.get("LABKIT_HEADLESS") == "1"

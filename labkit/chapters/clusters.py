@@ -2,7 +2,7 @@
 
 from labkit.checks import Check, Finding, failed, passed, verdict
 from labkit.clients.rollouts import wait_for
-from labkit.clouds import ClusterFacts, install_kubectl, save_kubeconfig
+from labkit.clouds import ClusterFacts, install_kubectl, require_consent, save_kubeconfig
 from labkit.context import CLUSTERS, LabContext
 from labkit.display import Step, Table
 from labkit.progress import Progress, progress
@@ -16,10 +16,12 @@ def create(lab: LabContext) -> Step:
     install_kubectl(lab.folder)
     with progress("Creating clusters") as shown:
         lab.cloud.start()
+        _agree(lab)
         facts = lab.cloud.ensure_clusters(
             lab.regions, lambda name, text: shown.update(text, key=name)
         )
         save_kubeconfig(lab.folder, lab.cloud, CLUSTERS)
+        lab.read_meter()
         for name in CLUSTERS:
             shown.update(f"running, {_wait_nodes(lab, name, shown)}", key=name)
     return Step(
@@ -32,6 +34,15 @@ def create(lab: LabContext) -> Step:
             "kubeconfig": str(lab.folder.kubeconfig),
         },
     )
+
+
+def _agree(lab: LabContext) -> None:
+    """Before anything is created: the cost is within the cap, and agreed to."""
+    there = {item.name for item in lab.cloud.clusters()}
+    if not there:
+        lab.meter.reset()
+    if not there >= set(CLUSTERS):
+        require_consent(lab.cloud, lab.params)
 
 
 def _row(facts: ClusterFacts) -> dict[str, object]:

@@ -37,6 +37,7 @@ def install(lab: LabContext) -> Step:
     """Install the multicluster extension; west gets a controller for east."""
     with progress("Installing multicluster") as shown:
         in_both(partial(_install, lab, shown))
+        lab.read_meter()  # load balancers have a price
     rows = [
         {"cluster": name, "gateway address": ", ".join(gateway_addresses(lab, name)), "port": 4143}
         for name in CLUSTERS

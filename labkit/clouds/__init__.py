@@ -6,11 +6,13 @@
 - `existing`: two contexts of the user's kubeconfig; nothing is created or deleted there.
 """
 
+from labkit.clouds.consent import affordable, require_consent
 from labkit.clouds.costs import Quote
 from labkit.clouds.digitalocean import DigitalOceanCloud
 from labkit.clouds.embedded import EmbeddedCloud
 from labkit.clouds.existing import ExistingCloud
 from labkit.clouds.interface import Cloud, ClusterFacts
+from labkit.clouds.meter import Costs, Meter
 from labkit.clouds.token import TOKEN_VARIABLES, find_token
 from labkit.clouds.tools import install_kubectl, merge_kubeconfigs, save_kubeconfig
 from labkit.clouds.wan import WanChange, WanControl, WanState, WanValues
@@ -21,16 +23,20 @@ __all__ = [
     "TOKEN_VARIABLES",
     "Cloud",
     "ClusterFacts",
+    "Costs",
     "ExistingCloud",
+    "Meter",
     "Quote",
     "WanChange",
     "WanControl",
     "WanState",
     "WanValues",
+    "affordable",
     "find_token",
     "install_kubectl",
     "merge_kubeconfigs",
     "open_cloud",
+    "require_consent",
     "save_kubeconfig",
 ]
 

@@ -160,6 +160,11 @@ def _typed(item: _Given) -> tuple[object, str | None]:
     text = str(value)
     if NoneType in kinds and text.strip().lower() in {"", "null", "none"}:
         return None, None
+    if bool in kinds:
+        known = {"true": True, "yes": True, "false": False, "no": False}
+        if text.strip().lower() not in known:
+            return value, f"`{text}` is neither true nor false"
+        return known[text.strip().lower()], None
     for kind, word in ((int, "a whole number"), (float, "a number")):
         if kind in kinds:
             try:

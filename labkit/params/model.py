@@ -103,6 +103,12 @@ class Params(BaseModel):
     seed: int = Field(20_230_711, ge=0, le=2**32 - 1)
     """Seed of every random choice of the lab; the tutorial's date, fixed so runs repeat."""
 
+    max_cost_usd: float | None = Field(None, ge=0, le=100_000)
+    """Most that a lab may cost in its ttl_hours, in USD at list prices; null: no cap."""
+
+    approve_cost: bool = False
+    """Consent to the quoted cost on clouds that bill; never kept, given anew for each lab."""
+
     ttl_hours: float = Field(4.0, gt=0, le=168)
     """Hours after which a cloud lab counts as forgotten (tag); long enough for a workshop."""
 
