@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ Assignments = Annotated[
 LabName = Annotated[
     str | None, typer.Option("--lab-name", help="name of the lab; default: from the parameters")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="agree to the quoted cost, on clouds that bill")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -56,3 +58,34 @@ def known_lab(lab_name: str | None) -> Any:
     from labkit.lab import find_lab
 
     return find_lab(lab_name or os.environ.get("LABKIT_LAB_NAME"))
+
+
+def agreed(lab: Any, *, yes: bool) -> Any:
+    """The lab's parameters, with consent to its cost when it was given here.
+
+    Consent is `--yes`, or the lab's name typed on a terminal after the quote was shown. Nothing is
+    asked without a terminal, where nothing is billed, or when the lab is up already.
+
+    Args:
+        lab: a lab that need not exist yet.
+        yes: the option.
+
+    Raises:
+        StateError: the quote is above the cap.
+    """
+    params = lab.params
+    given = params.model_copy(update={"approve_cost": True})
+    if yes:
+        return given
+    if not lab.cloud.bills or params.approve_cost:
+        return params
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or lab.is_up():
+        return params
+    from labkit.clouds import affordable
+    from labkit.display import Table
+
+    quote = affordable(lab.cloud, params)
+    sys.stderr.write(f"{quote.text}\n\n{Table.of(quote.rows(params.ttl_hours))}\n\n")
+    sys.stderr.write(f"Type the lab's name, {params.lab_name}, to agree: ")
+    sys.stderr.flush()
+    return given if sys.stdin.readline().strip() == params.lab_name else params

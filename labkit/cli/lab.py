@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, known_lab, load, show
+from labkit.cli.common import (
+    AsJson,
+    Assignments,
+    LabName,
+    ParamsFile,
+    Yes,
+    agreed,
+    known_lab,
+    load,
+    show,
+)
 from labkit.errors import InputError
 
 
@@ -19,6 +29,7 @@ def up(
         int | None,
         typer.Option("--nodes", help="nodes per cluster; 0 only with --bare, pods then wait"),
     ] = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring up the two clusters and the trust anchor, ready for chapter 03."""
@@ -26,7 +37,7 @@ def up(
     if nodes is not None:
         assigned.append(f"node_count={nodes}")
     loaded = load(params, assigned, lab_name)
-    from labkit.lab import describe_lab
+    from labkit.lab import Lab, describe_lab
 
     lab = describe_lab(loaded)
     if lab.params.node_count == 0 and not bare:
@@ -34,7 +45,7 @@ def up(
             "A lab without nodes runs nothing",
             problems=["node_count is 0: give the lab nodes, or ask for empty clusters by --bare"],
         )
-    step = lab.up(bare=bare)
+    step = Lab.of(agreed(lab, yes=yes)).up(bare=bare)
     show(dict(step.facts) if as_json else step, as_json=as_json)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, load, show
+from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, Yes, agreed, load, show
 from labkit.errors import LabkitError
 
 
@@ -17,15 +17,18 @@ def run(
     runs: Annotated[Path, typer.Option(help="parent of the run folder")] = Path("runs"),
     notebooks: Annotated[Path | None, typer.Option(help="folder of the notebooks")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="leave the lab up at the end")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Run all notebooks headless, tear everything down, print figures and the run folder."""
     loaded = load(params, p, lab_name)
+    from labkit.lab import Lab
     from labkit.runs import run_lab
     from labkit.runs.headless import NOTEBOOKS
     from labkit.runs.summary import headline
 
-    result = run_lab(loaded.params, runs=runs, notebooks=notebooks or NOTEBOOKS, keep=keep)
+    chosen = agreed(Lab.of(loaded.params), yes=yes)
+    result = run_lab(chosen, runs=runs, notebooks=notebooks or NOTEBOOKS, keep=keep)
     if as_json:
         show(result.summary, as_json=True)
     else:

@@ -6,7 +6,7 @@
       notebooks/      executed, in order
       charts/         PNG and SVG
       samples/        raw samples and the metric snapshot (Parquet)
-      params.json  versions.json  facts.json  summary.json  report.html  run.log
+      params.json  versions.json  facts.json  summary.json  receipt.json  report.html  run.log
 """
 
 import json
@@ -55,7 +55,8 @@ class RunFolder:
         try:
             for part in ("notebooks", "charts", "samples"):
                 (root / part).mkdir(parents=True)
-            (root / "params.json").write_text(params.model_dump_json(indent=1))
+            kept = params.model_copy(update={"approve_cost": False})  # given anew for each run
+            (root / "params.json").write_text(kept.model_dump_json(indent=1))
             (root / "versions.json").write_text(json.dumps(versions(), indent=1))
             free = shutil.disk_usage(root).free // 2**20
         except OSError as error:
@@ -81,6 +82,11 @@ class RunFolder:
     def summary(self) -> Path:
         """The figures, for programs."""
         return self.root / "summary.json"
+
+    @property
+    def receipt(self) -> Path:
+        """What the run has cost."""
+        return self.root / "receipt.json"
 
     @property
     def report(self) -> Path:

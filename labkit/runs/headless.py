@@ -20,12 +20,12 @@ from typing import Any
 
 import yaml
 
-from labkit.clouds import TOKEN_VARIABLES
+from labkit.clouds import TOKEN_VARIABLES, require_consent
 from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
 from labkit.lab import Lab
 from labkit.params import Params, to_papermill
-from labkit.runs import report, summary
+from labkit.runs import receipt, report, summary
 from labkit.runs.folder import RunFolder
 from labkit.runs.notebooks import execute, find_notebooks
 
@@ -72,17 +72,20 @@ def run_lab(
         caveats: what a reader of the figures must know of how they were made; go to the warnings.
 
     Raises:
-        StateError: the lab is up already, or the run folder cannot be written.
+        StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
+            written.
     """
     chapters = find_notebooks(notebooks)
     _refuse_a_running_lab(params)
+    require_consent(Lab.of(params).cloud, params)
     folder = RunFolder.create(runs, params, name=name)
     LabFolder.of(params.lab_name).write_params(params)
+    Lab.of(params).meter.reset()
     timings: dict[str, float] = {}
     error: BaseException | None = None
     teardown: dict[str, Any] = {}
     _say(f"run folder: {_short(folder.root)}")
-    with _environment(folder), _echo(folder.log), terminate_as_interrupt():
+    with _environment(folder, params), _echo(folder.log), terminate_as_interrupt():
         try:
             for chapter in chapters:
                 if keep and chapter.stem == CLEANUP:
@@ -97,7 +100,10 @@ def run_lab(
     error = error or _teardown_problem(teardown)
     content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
     content["warnings"] = [*content["warnings"], *caveats]
+    costs = Lab.of(params).cost()
+    content["cost"] = receipt.in_summary(costs)
     with suppress(OSError):
+        receipt.write(folder, costs)
         folder.summary.write_text(json.dumps(content, indent=1))
         report.write(folder, content)
     return RunResult(folder.root, content, error)
@@ -192,11 +198,12 @@ def _teardown_problem(teardown: dict[str, Any]) -> LabkitError | None:
 
 
 @contextmanager
-def _environment(folder: RunFolder) -> Iterator[None]:
-    """Tell the kernels that nobody watches, and where results go."""
+def _environment(folder: RunFolder, params: Params) -> Iterator[None]:
+    """Tell the kernels that nobody watches, where results go, and what was agreed to."""
     before = dict(os.environ)
     os.environ["LABKIT_HEADLESS"] = "1"
     os.environ["LABKIT_RUN_FOLDER"] = str(folder.root)
+    os.environ["LABKIT_APPROVE_COST"] = str(params.approve_cost).lower()
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     try:
         yield

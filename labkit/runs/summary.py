@@ -62,6 +62,7 @@ def build(
         "timings_s": timings,
         "processes_left": len(teardown.get("processes_left") or []) if teardown else None,
         "billable_left": teardown.get("leftovers") if teardown else None,
+        "cost": None,
     }
 
 
