@@ -32,7 +32,7 @@ async def options_of(backend: Backend, call: Call) -> Object:
     body = await read_body(call.request)
     options: Object = {}
     if body.strip():
-        options = decode(body, media_type=call.request.content_type, kind="DeleteOptions")
+        options = await decode(body, media_type=call.request.content_type, kind="DeleteOptions")
         if options.get("kind", "DeleteOptions") != "DeleteOptions":
             raise status.bad_request(
                 f"decoded object cannot be converted to DeleteOptions: {options.get('kind')}"

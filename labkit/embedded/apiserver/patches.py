@@ -1,11 +1,10 @@
 """patch: the four formats, and server-side apply."""
 
-import json
 from typing import Any
 
 from aiohttp import web
 
-from labkit.embedded.apiserver import objects, responses, status, strategies
+from labkit.embedded.apiserver import documents, objects, responses, status, strategies
 from labkit.embedded.apiserver.backend import Backend, now
 from labkit.embedded.apiserver.preparing import check_options, clean, schema_of, strict_error
 from labkit.embedded.apiserver.requests import Call, parse_yaml, read_body
@@ -50,8 +49,8 @@ def _unknown_patch(call: Call) -> status.ApiError:
 
 def _patch_document(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return documents.from_json(body)
+    except ValueError as error:
         raise status.bad_request(f"error decoding patch: {error}") from error
 
 
@@ -114,7 +113,7 @@ async def apply(backend: Backend, call: Call) -> web.Response:
             "FieldValueRequired",
             "Required value: is required for apply patch",
         )
-    applied = parse_yaml(await read_body(call.request), call.resource.kind)
+    applied = await parse_yaml(await read_body(call.request), call.resource.kind)
     _check_applied(call, applied)
     namespace = call.namespace if call.resource.namespaced else ""
     if backend.store.get(call.resource.storage, namespace, call.name) is None:

@@ -55,7 +55,7 @@ def schema_of(backend: Backend, call: Call) -> Any:
 async def read_object(call: Call) -> Object:
     """The object in the body of a create or update."""
     body = await read_body(call.request)
-    return decode(body, media_type=call.request.content_type, kind=call.resource.kind)
+    return await decode(body, media_type=call.request.content_type, kind=call.resource.kind)
 
 
 def typed(backend: Backend, obj: Object, group: str, version: str, kind: str) -> Object:

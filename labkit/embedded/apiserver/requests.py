@@ -3,14 +3,12 @@
 Only parsing. Whether the target exists, and whether the user may, is decided by the dispatcher.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from aiohttp import web
 
-from labkit.embedded.apiserver import status
+from labkit.embedded.apiserver import documents, status
 from labkit.embedded.apiserver.authorization import Attributes
 from labkit.embedded.apiserver.resources import Registry, Resource, Subresource
 from labkit.embedded.apiserver.rules import wire
@@ -19,9 +17,6 @@ from labkit.embedded.apiserver.users import ANONYMOUS, User
 
 BODY_LIMIT = 3 * 2**20
 """Bytes of a request body, as in Kubernetes."""
-
-_YAML_NESTING = 5000
-"""Braces in a YAML body beyond which it is refused: the parser's time grows with their square."""
 
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -180,10 +175,10 @@ async def read_body(request: web.BaseRequest) -> bytes:
         raise status.ApiError(413, "Request entity too large: limit is 3145728") from error
 
 
-def decode(body: bytes, *, media_type: str, kind: str) -> Object:
+async def decode(body: bytes, *, media_type: str, kind: str) -> Object:
     """The object of a body in JSON or YAML; 400 or 415 when it is not one."""
     if media_type in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return _mapping(_from_yaml(body, kind), kind)
+        return await parse_yaml(body, kind)
     if media_type == wire.MEDIA_TYPE:
         try:
             return wire.decode(body)
@@ -194,41 +189,26 @@ def decode(body: bytes, *, media_type: str, kind: str) -> Object:
     if media_type not in ("", "application/json", "application/octet-stream"):
         raise status.unsupported_media(_ACCEPTED)
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        value = documents.from_json(body)
+    except ValueError as error:
         shown = body.decode("utf-8", "replace")[:200] or "<empty>"
-        raise status.bad_request(
-            f"the object provided is unrecognized (must be of type {kind}):"
-            f" couldn't get version/kind; json parse error: {error} ({shown})"
-        ) from error
+        raise _unrecognized(kind, f"json parse error: {error} ({shown})") from error
     return _mapping(value, kind)
 
 
-def _from_yaml(body: bytes, kind: str) -> Any:
-    if body[:1] in (b"{", b"["):  # most clients send JSON as YAML, and that reads faster
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            pass
-    if max(body.count(b"{"), body.count(b"["), body.count(b"- -")) > _YAML_NESTING:
-        raise status.bad_request("yaml parse error: too many nested collections")
+async def parse_yaml(body: bytes, kind: str) -> Object:
+    """The object of a YAML (or JSON) body, as apply patches send it; 400 when it is not one."""
     try:
-        return yaml.load(body, Loader=_Loader)  # noqa: S506 - derived from SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise status.bad_request(
-            f"the object provided is unrecognized (must be of type {kind}):"
-            f" couldn't get version/kind; yaml parse error: {error}"
-        ) from error
+        return _mapping(await documents.from_long_yaml(body), kind)
+    except ValueError as error:
+        raise _unrecognized(kind, f"yaml parse error: {error}") from error
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without dates: Kubernetes reads YAML as JSON, where a date is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in _Loader.yaml_implicit_resolvers.items()
-}
+def _unrecognized(kind: str, problem: str) -> status.ApiError:
+    return status.bad_request(
+        f"the object provided is unrecognized (must be of type {kind}):"
+        f" couldn't get version/kind; {problem}"
+    )
 
 
 def part(obj: Object, name: str) -> Object:
@@ -241,11 +221,6 @@ def part(obj: Object, name: str) -> Object:
             f"json: cannot unmarshal {_go_type(value)} into Go struct field .{name} of type struct"
         )
     return value
-
-
-def parse_yaml(body: bytes, kind: str) -> Object:
-    """The object of a YAML (or JSON) body, as apply patches send it."""
-    return _mapping(_from_yaml(body, kind), kind)
 
 
 def _mapping(value: Any, kind: str) -> Object:

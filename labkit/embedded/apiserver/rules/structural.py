@@ -4,10 +4,10 @@ The keywords that structural schemas may use are checked; CEL rules (x-kubernete
 not evaluated.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.embedded.apiserver.rules import patterns
 from labkit.embedded.apiserver.rules.causes import Cause, Problems, shown
 from labkit.embedded.apiserver.rules.decoding import fits
 from labkit.embedded.apiserver.rules.schemas import Schema
@@ -75,15 +75,8 @@ def _texts(value: Any, schema: Schema, path: str, problems: Problems) -> None:
         text = f"Too long: may not be more than {most} bytes"
         problems.append(Cause("FieldValueTooLong", text, path))
     pattern = schema.get("pattern")
-    if pattern and not _matches(pattern, value):
+    if pattern and not patterns.matches(pattern, value):
         problems.invalid(path, value, f"{path} in body should match '{pattern}'")
-
-
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return re.search(pattern, value) is not None
-    except re.error:
-        return True
 
 
 def _lists(value: Any, schema: Schema, path: str, problems: Problems) -> None:

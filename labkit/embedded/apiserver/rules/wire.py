@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
+
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 DATA = Path(__file__).with_name("data") / "wire.json.gz"
@@ -183,8 +185,7 @@ def _special(data: bytes, kind: str) -> Any:
         return _json(_bytes(parts.get(1, b"")))
     if kind == "!intorstring":
         text = _bytes(parts.get(3, b"")).decode()
-        number = parts.get(2, 0)
-        return text if parts.get(1) == 1 else number
+        return text if parts.get(1) == 1 else _number(parts, 2)
     if kind == "!duration":
         return f"{_number(parts, 1) / 1e9:g}s"
     if not data:
@@ -210,6 +211,6 @@ def _json(data: bytes) -> Any:
     if not data:
         return None
     try:
-        return json.loads(data)
+        return pydantic_core.from_json(data, allow_inf_nan=False)
     except ValueError as problem:
         raise WireError("raw extension holds no JSON") from problem
