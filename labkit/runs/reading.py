@@ -16,6 +16,9 @@ from labkit.errors import InputError
 _MARKS = ("summary.json", "params.json", FACTS, "measurement.json")
 """A folder with one of these is a run folder."""
 
+PLAN = "plan.json"
+"""A folder with this is a sweep: its finished runs are below `runs/`, its attempts are no runs."""
+
 _DEPTH = 3
 """How deep below a given folder run folders are looked for: a sweep has points below it."""
 
@@ -64,7 +67,12 @@ class KeptRun:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run folder, of whatever completeness."""
-    return any((folder / name).is_file() for name in _MARKS)
+    return not is_sweep(folder) and any((folder / name).is_file() for name in _MARKS)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (folder / PLAN).is_file()
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -99,7 +107,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 def _below(folder: Path, depth: int) -> Iterator[Path]:
     if depth == 0 or not folder.is_dir():
         return
-    for child in sorted(folder.iterdir()):
+    for child in sorted((folder / "runs" if is_sweep(folder) else folder).glob("*")):
         if child.name.startswith("."):
             continue
         if child.is_dir() and is_run(child):

@@ -61,6 +61,16 @@ def test_runs_of_a_folder_come_in_order_and_hidden_ones_do_not(run):
     assert find_runs([run.parent]) == sorted([run, other])
 
 
+def test_the_runs_of_a_sweep_are_its_finished_ones(tmp_path):
+    sweep = tmp_path / "sweep"
+    finished = make_run(sweep / "runs", drawn=False)
+    make_run(sweep / "unfinished" / "sfo3-syd1-r2-1", drawn=False)
+    (sweep / "plan.json").write_text("{}")
+    (sweep / "summary.json").write_text("{}")
+    assert find_runs([sweep]) == [finished]
+    assert find_runs([tmp_path]) == [finished]
+
+
 def test_every_path_without_a_run_is_named(run, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError) as caught:

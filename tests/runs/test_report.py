@@ -1,5 +1,6 @@
 """A report is one page that opens offline, says what is missing, and escapes whatever it shows."""
 
+import html
 import itertools
 import json
 import re
@@ -12,6 +13,8 @@ from labkit.runs.figures import Figure, figures
 from labkit.runs.reading import read_run
 from labkit.runs.report import section, write_report
 from labkit.runs.report.section import commands
+from labkit.runs.sweep.file import load_sweep
+from labkit.runs.sweep.folder import SweepFolder
 from tests.run_folders import make_run
 
 VOID = {"meta", "img", "br", "hr", "link"}
@@ -266,6 +269,37 @@ def test_many_runs_show_one_chart_each(tmp_path):
     titles = [image["alt"] for image in page_of(tmp_path).all("img")]
     assert sum(title.startswith("Distribution") for title in titles) == 4
     assert not any(title.startswith("Golden") for title in titles)
+
+
+def test_a_sweep_says_what_is_not_finished_and_gives_the_file_that_repeats_it(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "pairs: [[sfo3, syd1], [ams3, fra1]]\nrepetitions: 2\nseed: 7\nparams: {measure_seconds: 15}\n"
+    )
+    spec = load_sweep(file)
+    folder = SweepFolder.open(tmp_path / "sweep", spec)
+    for point in spec.points()[:3]:
+        run = make_run(tmp_path / "made", drawn=False, **point.params.model_dump())
+        run.rename(folder.runs / folder.run_name(point))
+    left = spec.points()[3].name
+    failed = {"failed_attempts": {f"{left}-1": "no space", f"{left}-2": "the notebook <b> failed"}}
+    (folder.root / "summary.json").write_text(json.dumps(failed))
+    written = write_report([folder.root])
+    page = Page(written.path.read_text())
+    assert written.path.parent == folder.root
+    assert "3 of 4 planned points are finished." in page.text
+    assert f"{left}: the notebook <b> failed" in page.text
+    again = tmp_path / "again.yaml"
+    text = re.search(r"<pre>(pairs:.*?)</pre>", written.path.read_text(), re.DOTALL)[1]
+    again.write_text(html.unescape(text))
+    assert {p.digest for p in load_sweep(again).points()} == {p.digest for p in spec.points()}
+
+
+def test_a_sweep_whose_plan_is_broken_is_reported_without_it(tmp_path):
+    make_run(tmp_path / "runs", drawn=False)
+    for content in ("{", "[]", '{"points": 3, "created": 1}'):
+        (tmp_path / "plan.json").write_text(content)
+        assert "sfo3 → syd1" in page_of(tmp_path).text
 
 
 def test_a_page_that_cannot_be_written_is_a_message_and_leaves_no_part(run, tmp_path):

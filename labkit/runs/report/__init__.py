@@ -13,8 +13,9 @@ from typing import Any
 
 from labkit.errors import StateError
 from labkit.runs.folder import RunFolder
-from labkit.runs.reading import KeptRun, find_runs, read_run
+from labkit.runs.reading import KeptRun, find_runs, is_sweep, read_run
 from labkit.runs.report import page
+from labkit.runs.report.plan import read_plan
 
 REPORT = "report.html"
 
@@ -64,7 +65,8 @@ def write_report(paths: Sequence[Path], *, output: Path | None = None) -> Writte
     """
     runs = [read_run(folder) for folder in find_runs(paths)]
     target = output or _default_output(runs, paths)
-    _save(target, page.render(runs))
+    plans = [read_plan(path, runs) for path in paths if is_sweep(path)]
+    _save(target, page.render(runs, sweeps=[plan for plan in plans if plan is not None]))
     missing = {run.name: run.missing for run in runs if run.missing}
     return Written(target, tuple(run.name for run in runs), missing)
 

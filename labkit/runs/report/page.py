@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from labkit import __version__
 from labkit.runs.reading import KeptRun
 from labkit.runs.report.pictures import MAIN, kept_pictures
+from labkit.runs.report.plan import SweepPlan
 from labkit.runs.report.section import Section, section
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ MANY = 4
 """From so many runs on, each shows its main chart only: the page is to be mailed."""
 
 
-def render(runs: Sequence[KeptRun]) -> str:
-    """The report of some runs as HTML."""
+def render(runs: Sequence[KeptRun], *, sweeps: Sequence[SweepPlan] = ()) -> str:
+    """The report of some runs as HTML, and of the sweeps that they are of."""
     environment = Environment(
         loader=PackageLoader("labkit", "data"),
         autoescape=True,
@@ -31,6 +32,7 @@ def render(runs: Sequence[KeptRun]) -> str:
     return environment.get_template("report.html.j2").render(
         title=_title(runs),
         sections=sections,
+        sweeps=sweeps,
         overview=_overview(runs) if len(runs) > 1 else None,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         labkit_version=__version__,
