@@ -106,13 +106,22 @@ class CloudError(LabkitError):
 
     Attributes:
         status: HTTP status, None when there was no answer.
+        retry_after_s: seconds after which the API wants to be asked again, None where it says
+            nothing.
     """
 
     def __init__(
-        self, what: str, *, status: int | None = None, seen: str = "", fix: str = ""
+        self,
+        what: str,
+        *,
+        status: int | None = None,
+        seen: str = "",
+        fix: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(what, seen=seen, fix=fix)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class KubernetesError(LabkitError):

@@ -53,6 +53,11 @@ class Server:
     fail_next: list = field(default_factory=list)
     """Handlers `async (request, handler) -> response` that take over one request each."""
 
+    def faults(self, *faults):
+        """Switch these faults on and all others off; `(name, field=value…)` as dicts or names."""
+        items = [{"name": item} if isinstance(item, str) else item for item in faults]
+        self.on_loop(self.state.faults.set, items)
+
     def on_loop(self, function, *args, **kwargs):
         """Call a function in the server's thread, where its SQLite connection lives."""
 
@@ -72,11 +77,38 @@ def require_contract() -> None:
         pytest.skip(f"DigitalOcean's OpenAPI description {_NAME} is missing: set LABKIT_CONTRACTS")
 
 
+SUPPLEMENT = Path(__file__).with_name("snapshots-openapi.json")
+"""Snapshots of volumes: DigitalOcean's API has them, the extract of its description does not."""
+
+
 @cache
 def contract():
     from openapi_core import OpenAPI
 
-    return OpenAPI.from_dict(json.loads(contract_path().read_text()))
+    description = json.loads(contract_path().read_text())
+    description["paths"] |= json.loads(SUPPLEMENT.read_text())["paths"]
+    return OpenAPI.from_dict(description)
+
+
+@cache
+def operations() -> list[tuple[str, str]]:
+    """(method, path template) of every operation that is described."""
+    described = json.loads(contract_path().read_text())["paths"]
+    described |= json.loads(SUPPLEMENT.read_text())["paths"]
+    verbs = {"get", "put", "post", "delete", "patch"}
+    return [(verb.upper(), path) for path in described for verb in described[path] if verb in verbs]
+
+
+def operation_of(exchange: Exchange) -> str:
+    """The operation that an exchange was, as `GET /v2/kubernetes/clusters/{cluster_id}`."""
+    import re
+
+    for method, path in sorted(operations(), key=lambda item: item[1].count("{")):
+        if method == exchange.method and re.fullmatch(
+            re.sub(r"\{\w+\}", "[^/]+", path), exchange.path
+        ):
+            return f"{method} {path}"
+    raise LookupError(f"{exchange.method} {exchange.path} is in no description")
 
 
 def check(exchange: Exchange) -> None:
@@ -130,7 +162,8 @@ def serve(
         server.loop.close()
     if contract_path().is_file():
         for exchange in server.exchanges:
-            check(exchange)
+            if exchange.path.startswith("/v2/"):
+                check(exchange)
 
 
 async def _abort(transports: set) -> None:

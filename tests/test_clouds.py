@@ -171,7 +171,7 @@ def test_an_embedded_cloud_that_never_ran_has_nothing_to_stop_or_bill(folder):
 def test_an_embedded_cloud_that_does_not_run_says_how_to_start_it(folder):
     folder.cloud_state.mkdir()
     with pytest.raises(StateError, match="is not running") as caught:
-        open_cloud(Params(), folder).clusters()
+        _ = open_cloud(Params(), folder).client
     assert caught.value.fix == "run `labkit up`"
 
 

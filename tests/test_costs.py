@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from labkit.clients.digitalocean import DigitalOcean
-from labkit.clients.digitalocean_values import ClusterSpec, lab_tags
+from labkit.clients.digitalocean_values import ClusterSpec
+from labkit.clients.lab_tags import lab_tags
 from labkit.clouds import charges
 from labkit.clouds.costs import HOURS_PER_MONTH, Line, Price, Quote, load_balancer_price, usd
 
@@ -77,12 +78,12 @@ def test_the_monthly_price_of_a_load_balancer_is_672_of_its_hours():
 
 
 def test_a_lab_is_charged_for_what_it_has_since_it_was_created(client):
-    tags = lab_tags("demo", ttl_hours=4)
     for name, region in (("demo-west", "sfo3"), ("demo-east", "syd1")):
+        tags = lab_tags("demo", cluster=name, nonce="00ff", ttl_hours=4)
         client.create_cluster(
             ClusterSpec(name, region, "1.36.2-do.0", "s-2vcpu-4gb", node_count=3, tags=tags)
         )
-    found = charges.charges(client, client.clusters(tag="lab:demo"), node_count=3)
+    found = charges.charges(client, client.clusters(), node_count=3)
     assert {charge.what for charge in found} == {
         "demo-west: nodes s-2vcpu-4gb in sfo3",
         "demo-east: nodes s-2vcpu-4gb in syd1",

@@ -2,47 +2,49 @@
 
 The same code talks to api.digitalocean.com and to the embedded cloud; only endpoint and
 authority differ. What pydo leaves to its caller is done here: a 404 is an answer there and an
-error here, a kubeconfig is YAML that pydo cannot read, a create is never retried by the
-transport (a second cluster would be billed) but looked up by name, lists are paged, and the
-token shows in no message, log or repr. It does not decide what to create or delete.
+error here, a kubeconfig is YAML that pydo cannot read, a create is never repeated blindly (a
+second cluster would be billed) but looked up by name and tags, lists are paged, and the token
+shows in no message, log or repr. It does not decide what to create or delete.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
-from labkit.clients.digitalocean_errors import Translator, field_of, message_of
+from labkit.clients.digitalocean_errors import Translator, message_of, retry_after_of
+from labkit.clients.digitalocean_resources import Resources
 from labkit.clients.digitalocean_values import (
     Account,
     AssociatedResources,
     Cluster,
     ClusterSpec,
     KubernetesOptions,
-    LoadBalancer,
     RegionOffer,
     Size,
     account_of,
     associated_of,
     cluster_of,
-    load_balancer_of,
     options_of,
     region_of,
     size_of,
 )
+from labkit.clients.digitalocean_wire import Tell, Wire, is_passing
+from labkit.clients.lab_tags import identity
 from labkit.errors import CloudError, StateError, WaitTimeout
-
-logger = logging.getLogger(__name__)
 
 PUBLIC_ENDPOINT = "https://api.digitalocean.com"
 
-_PER_PAGE = 100
-_MAX_PAGES = 1_000
+SETTLE_S = 10.0
+"""How long lists may lag behind a create, in seconds."""
+
 _MAX_POLL_S = 10.0
 _MIN_POLL_S = 0.05
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 60
+_CREATE_TRIES = 3
+_DELETE_TRIES = 3
 
 Progress = Callable[[Cluster, float], None]
 """Called with the cluster as last seen and the seconds waited."""
@@ -55,6 +57,7 @@ class DigitalOcean:
         token: API token; kept out of every repr and message.
         endpoint: `https://…` of the API.
         ca_file: authority of the endpoint's certificate; None takes the public ones.
+        settle_s: how long a create whose answer was lost is looked for.
 
     Example:
         >>> cloud = DigitalOcean(os.environ["DIGITALOCEAN_TOKEN"])
@@ -63,11 +66,18 @@ class DigitalOcean:
     """
 
     def __init__(
-        self, token: str, *, endpoint: str = PUBLIC_ENDPOINT, ca_file: Path | None = None
+        self,
+        token: str,
+        *,
+        endpoint: str = PUBLIC_ENDPOINT,
+        ca_file: Path | None = None,
+        settle_s: float = SETTLE_S,
     ) -> None:
         from pydo import Client
 
-        self._errors = Translator(endpoint, token)
+        self._wire = Wire(Translator(endpoint, token))
+        self._call = self._wire.call
+        self._settle_s = settle_s
         self.endpoint = endpoint
         self._client: Any = Client(
             token=token,
@@ -75,9 +85,10 @@ class DigitalOcean:
             connection_verify=True if ca_file is None else str(ca_file),
             connection_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=_READ_TIMEOUT_S,
-            retry_backoff_factor=0.4,
+            retry_total=0,  # the wire repeats what may be repeated, and says so
             logging_enable=False,
         )
+        self.resources = Resources(self._wire, self._client)
 
     def __repr__(self) -> str:
         return f"DigitalOcean(endpoint={self.endpoint!r})"
@@ -92,6 +103,10 @@ class DigitalOcean:
         """Close the connections."""
         self._client.close()
 
+    def telling(self, tell: Tell) -> AbstractContextManager[None]:
+        """Tell somebody about every wait of the requests inside a block."""
+        return self._wire.telling(tell)
+
     # --- what there is ------------------------------------------------------------------
 
     def account(self) -> Account:
@@ -101,12 +116,12 @@ class DigitalOcean:
 
     def regions(self) -> list[RegionOffer]:
         """Return all regions."""
-        raw = self._pages("Listing regions", self._client.regions.list, key="regions")
+        raw = self._wire.pages("Listing regions", self._client.regions.list, key="regions")
         return [region_of(item) for item in raw]
 
     def sizes(self) -> list[Size]:
         """Return all sizes with their prices."""
-        raw = self._pages("Listing sizes", self._client.sizes.list, key="sizes")
+        raw = self._wire.pages("Listing sizes", self._client.sizes.list, key="sizes")
         return [size_of(item) for item in raw]
 
     def options(self) -> KubernetesOptions:
@@ -116,15 +131,14 @@ class DigitalOcean:
 
     # --- clusters -----------------------------------------------------------------------
 
-    def clusters(self, *, tag: str | None = None) -> list[Cluster]:
-        """Return all clusters, or those with a tag."""
-        raw = self._pages(
+    def clusters(self) -> list[Cluster]:
+        """Return all clusters of the account."""
+        raw = self._wire.pages(
             "Listing Kubernetes clusters",
             self._client.kubernetes.list_clusters,
             key="kubernetes_clusters",
         )
-        found = [cluster_of(item) for item in raw]
-        return found if tag is None else [cluster for cluster in found if tag in cluster.tags]
+        return [cluster_of(item) for item in raw]
 
     def find_cluster(self, name: str) -> Cluster | None:
         """Return the cluster of this name, None if there is none."""
@@ -146,42 +160,57 @@ class DigitalOcean:
     def create_cluster(self, spec: ClusterSpec) -> Cluster:
         """Create a cluster, or return the one that an earlier call has created.
 
-        The request is sent once. When its outcome is unknown (no answer, 5xx), the name is
-        looked up, so that no second cluster is ever created.
+        Before every request the cluster is looked up by name and tags, so that none is created
+        twice. When the outcome is unknown (no answer, 5xx), it is looked for as long as lists may
+        lag behind.
 
         Raises:
             StateError: a cluster of that name exists and is not this lab's.
-            CloudError: refused, or the outcome is a failure.
+            CloudError: refused, or still no success after several tries.
         """
-        existing = self._own_cluster(spec)
-        if existing is not None:
-            return existing
         what = f"Creating cluster {spec.name} in {spec.region}"
-        try:
-            body = self._call(
-                what, self._client.kubernetes.create_cluster, body=spec.body(), retry_total=0
+        patience = self._wire.patience(what, tries=_CREATE_TRIES)
+        found = self._settled(spec) if spec.asked_before else self._own_cluster(spec)
+        while found is None:
+            try:
+                body = self._wire.once(
+                    what, self._client.kubernetes.create_cluster, body=spec.body()
+                )
+                return cluster_of(body["kubernetes_cluster"])
+            except CloudError as error:
+                taken = error.status in (409, 422) and "exist" in error.seen
+                if not (is_passing(error) or taken):
+                    raise
+                if error.status != 429:  # a 429 was not executed
+                    found = self._settled(spec)
+                if found is None:
+                    patience.wait(error)
+                    found = self._own_cluster(spec)
+        return found
+
+    def _settled(self, spec: ClusterSpec) -> Cluster | None:
+        """Look for a cluster that may have been created, as long as lists may lag behind."""
+        for elapsed_s in _looks(self._settle_s):
+            found = self._own_cluster(spec)
+            if found is not None:
+                return found
+            self._wire.tell(
+                f"{spec.name} may have been created by a request without an answer; looking for "
+                f"it ({elapsed_s:.0f} of {self._settle_s:.0f} s)"
             )
-        except CloudError as exc:
-            if exc.status is not None and exc.status < 500:
-                raise
-            created = self._own_cluster(spec)
-            if created is None:
-                raise
-            logger.warning("%s: no usable answer, but the cluster exists", what)
-            return created
-        return cluster_of(body["kubernetes_cluster"])
+        return None
 
     def _own_cluster(self, spec: ClusterSpec) -> Cluster | None:
-        """Return the cluster of the spec's name if it carries its lab's tag."""
+        """Return the cluster of the spec's name if its tags are those of its lab."""
         existing = self.find_cluster(spec.name)
         if existing is None:
             return None
-        lab = [tag for tag in spec.tags if tag.startswith("lab:")]
-        if not lab or not set(lab) <= set(existing.tags):
+        if not set(identity(spec.tags)) <= set(existing.tags):
             raise StateError(
                 f"A cluster named {spec.name} exists already and is not of this lab",
                 seen=f"id {existing.id}, tags {', '.join(existing.tags) or 'none'}",
-                fix="choose another lab_name, or remove that cluster yourself",
+                fix="choose another lab_name; or remove that cluster: `labkit reap` when it is a "
+                "lab's, the control panel otherwise",
             )
         return existing
 
@@ -228,13 +257,39 @@ class DigitalOcean:
 
         what = f"Reading the kubeconfig of cluster {cluster_id}"
         path = f"/v2/kubernetes/clusters/{cluster_id}/kubeconfig"
-        with self._errors.translated(what):
-            # pydo's own operation cannot decode application/yaml; streaming skips its decoder.
-            response = self._client.send_request(HttpRequest("GET", path), stream=True)
-            text = response.read().decode("utf-8")
-        if response.status_code != 200:
-            raise self._errors.refusal(what, response.status_code, message_of(text))
-        return str(text)
+
+        def request() -> str:
+            self._wire.within_budget(what)
+            with self._wire.errors.translated(what):
+                # pydo's own operation cannot decode application/yaml; streaming skips its decoder.
+                response = self._client.send_request(HttpRequest("GET", path), stream=True)
+                text = response.read().decode("utf-8")
+            if response.status_code != 200:
+                raise self._wire.errors.refusal(
+                    what,
+                    response.status_code,
+                    message_of(text),
+                    retry_after_s=retry_after_of(response.headers),
+                )
+            return str(text)
+
+        return str(self._wire.repeated(what, request))
+
+    def wait_kubeconfig(self, cluster_id: str, *, timeout_s: float = 120.0) -> str:
+        """Return a running cluster's kubeconfig as soon as it is handed out.
+
+        Raises:
+            CloudError: 404 or 422 after `timeout_s`, or any other refusal.
+        """
+        for elapsed_s in _looks(timeout_s):
+            try:
+                return self.kubeconfig(cluster_id)
+            except CloudError as error:
+                if error.status not in (404, 409, 412, 422):
+                    raise
+                refused = error
+            self._wire.tell(f"no kubeconfig yet ({elapsed_s:.0f} s)")
+        raise refused
 
     def associated_resources(self, cluster_id: str) -> AssociatedResources:
         """Return what a cluster made in the account (load balancers, volumes, snapshots)."""
@@ -245,29 +300,50 @@ class DigitalOcean:
         )
         return associated_of(body)
 
-    def delete_cluster(self, cluster_id: str) -> AssociatedResources:
+    def delete_cluster(
+        self, cluster_id: str, *, remember: Callable[[AssociatedResources], None]
+    ) -> AssociatedResources:
         """Delete a cluster with everything it made; a cluster that is gone is no error.
+
+        Args:
+            cluster_id: the cluster.
+            remember: called with what it made before anything is deleted.
 
         Returns:
             What was deleted with it, listed before.
         """
+        known = AssociatedResources({}, {}, {})
+        for last in (False,) * (_DELETE_TRIES - 1) + (True,):
+            try:
+                resources = self.associated_resources(cluster_id)
+                known = known.merged(resources)
+                remember(known)
+                self._destroy(cluster_id, resources)
+            except CloudError as error:
+                if error.status == 404:
+                    break
+                # What it made has changed since it was listed, or an earlier try was executed.
+                if error.status not in (409, 422) or (last and not self._is_leaving(cluster_id)):
+                    raise
+                continue
+            break
+        return known
+
+    def _destroy(self, cluster_id: str, resources: AssociatedResources) -> None:
+        self._call(
+            f"Deleting cluster {cluster_id} with its resources",
+            self._client.kubernetes.destroy_associated_resources_selective,
+            cluster_id=cluster_id,
+            body={kind: list(items) for kind, items in resources.by_kind().items()},
+        )
+
+    def _is_leaving(self, cluster_id: str) -> bool:
         try:
-            resources = self.associated_resources(cluster_id)
-            self._call(
-                f"Deleting cluster {cluster_id} with its resources",
-                self._client.kubernetes.destroy_associated_resources_selective,
-                cluster_id=cluster_id,
-                body={
-                    "load_balancers": list(resources.load_balancers),
-                    "volumes": list(resources.volumes),
-                    "volume_snapshots": list(resources.volume_snapshots),
-                },
-            )
-        except CloudError as exc:
-            if exc.status != 404:
-                raise
-            return AssociatedResources({}, {}, {})
-        return resources
+            return self.cluster(cluster_id).state in {"deleting", "deleted"}
+        except CloudError as error:
+            if error.status == 404:
+                return True
+            raise
 
     def wait_deleted(
         self, cluster_id: str, *, timeout_s: float = 600.0, on_progress: Progress | None = None
@@ -293,58 +369,6 @@ class DigitalOcean:
             seen=f"state {cluster.state}",
             fix="`labkit down` again, or delete it in the control panel: it is billed",
         )
-
-    # --- load balancers -----------------------------------------------------------------
-
-    def load_balancers(self) -> list[LoadBalancer]:
-        """Return all load balancers."""
-        raw = self._pages(
-            "Listing load balancers", self._client.load_balancers.list, key="load_balancers"
-        )
-        return [load_balancer_of(item) for item in raw]
-
-    def delete_load_balancer(self, balancer_id: str) -> None:
-        """Delete a load balancer; one that is gone is no error."""
-        try:
-            self._call(
-                f"Deleting load balancer {balancer_id}",
-                self._client.load_balancers.delete,
-                lb_id=balancer_id,
-            )
-        except CloudError as exc:
-            if exc.status != 404:
-                raise
-
-    # --- the wire -----------------------------------------------------------------------
-
-    def _pages(self, what: str, operation: Callable[..., Any], *, key: str) -> list[Any]:
-        """Return the items of all pages of a list."""
-        items: list[Any] = []
-        for page in range(1, _MAX_PAGES):
-            body = self._call(what, operation, page=page, per_page=_PER_PAGE)
-            items += body[key]
-            pages = (body.get("links") or {}).get("pages") or {}
-            if "next" not in pages:
-                break
-        return items
-
-    def _call(self, what: str, operation: Callable[..., Any], **arguments: Any) -> Any:
-        """Call an operation of pydo; return the body of a good answer.
-
-        Raises:
-            CloudError: any failure, and 404, which pydo returns like an answer.
-        """
-        with self._errors.translated(what):
-            status, body = operation(cls=_with_status, **arguments)
-        if status >= 400:
-            raise self._errors.refusal(what, status, field_of(body, "message"))
-        return body
-
-
-def _with_status(pipeline: Any, body: Any, headers: Any) -> tuple[int, Any]:
-    """Hand pydo's caller the status too: without it a 404 looks like a result."""
-    del headers
-    return int(pipeline.http_response.status_code), body
 
 
 def _looks(timeout_s: float) -> Iterator[float]:

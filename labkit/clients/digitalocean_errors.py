@@ -4,7 +4,7 @@ Messages say what was asked, what the API answered and what to do; the token is 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +55,15 @@ class Translator:
                 f"{what}: request or answer could not be encoded", seen=self._redacted(str(exc))
             ) from exc
 
-    def refusal(self, what: str, status: int, message: str) -> CloudError:
+    def refusal(
+        self, what: str, status: int, message: str, *, retry_after_s: float | None = None
+    ) -> CloudError:
         """Make the error of an HTTP status."""
         fix = _FIXES.get(status, _TROUBLE if status >= 500 else "")
         seen = self._redacted(f"{status} {message}".strip())
-        return CloudError(f"{what} was refused", status=status, seen=seen, fix=fix)
+        return CloudError(
+            f"{what} was refused", status=status, seen=seen, fix=fix, retry_after_s=retry_after_s
+        )
 
     def _translate(self, what: str, exc: "AzureError") -> CloudError:
         from azure.core import exceptions as azure
@@ -69,7 +73,7 @@ class Translator:
         if isinstance(exc, azure.DecodeError):
             return CloudError(f"{what}: the answer could not be read", status=status, seen=seen)
         if isinstance(exc, azure.HttpResponseError) and status is not None:
-            return self.refusal(what, status, seen)
+            return self.refusal(what, status, seen, retry_after_s=_retry_after(exc))
         if isinstance(exc, azure.ServiceRequestError):
             return CloudError(
                 f"{what}: {self._endpoint} could not be reached",
@@ -84,6 +88,19 @@ class Translator:
 
     def _redacted(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of `Retry-After`; a date, which DigitalOcean never sends, is ignored."""
+    try:
+        return max(0.0, float(headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _retry_after(exc: "AzureError") -> float | None:
+    headers = getattr(getattr(exc, "response", None), "headers", None)
+    return retry_after_of(headers) if headers else None
 
 
 def _azure_message(exc: "AzureError") -> str:

@@ -2,11 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-
-OUR_TAG = "labkit"
-"""Tag of everything that labkit creates; nothing without it is ever deleted."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,7 @@ class ClusterSpec:
         node_size: slug.
         node_count: nodes of the one pool.
         tags: on the cluster and its nodes; `lab_tags()` makes them.
+        asked_before: whether an earlier call may have created it without anybody learning so.
     """
 
     name: str
@@ -71,6 +68,7 @@ class ClusterSpec:
     node_size: str
     node_count: int
     tags: tuple[str, ...]
+    asked_before: bool = False
 
     def body(self) -> dict[str, Any]:
         """Return the request; high availability and every automatic upgrade are off."""
@@ -105,6 +103,7 @@ class Cluster:
     endpoint: str
     tags: tuple[str, ...]
     node_size: str
+    node_count: int
     node_names: tuple[str, ...]
     nodes_running: int
     created_at: str
@@ -117,7 +116,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer of the account; `ip` is empty until it is active."""
+    """A load balancer of the account; `ip` is empty until it is active.
+
+    `tag` is that of the Droplets it sends to; a cluster's carries `k8s:<id of the cluster>`.
+    """
 
     id: str
     name: str
@@ -126,6 +128,18 @@ class LoadBalancer:
     region: str
     tag: str
     created_at: str
+    size_unit: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A volume, or a snapshot of one; a cluster's carries the tag `k8s:<id of the cluster>`."""
+
+    id: str
+    name: str
+    region: str
+    gib: float
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -136,21 +150,25 @@ class AssociatedResources:
     volumes: Mapping[str, str]
     volume_snapshots: Mapping[str, str]
 
+    def by_kind(self) -> dict[str, Mapping[str, str]]:
+        """Return the three groups by the names that the API gives them."""
+        return {
+            "load_balancers": self.load_balancers,
+            "volumes": self.volumes,
+            "volume_snapshots": self.volume_snapshots,
+        }
+
+    def merged(self, other: "AssociatedResources") -> "AssociatedResources":
+        """Return these and those of another look."""
+        theirs = other.by_kind()
+        return AssociatedResources(
+            **{kind: {**items, **theirs[kind]} for kind, items in self.by_kind().items()}
+        )
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to leave behind."""
         return not (self.load_balancers or self.volumes or self.volume_snapshots)
-
-
-def lab_tags(lab_name: str, *, ttl_hours: float, now: datetime | None = None) -> tuple[str, ...]:
-    """Return the tags of a lab's resources: ours, the lab's, and when the lab expires (UTC).
-
-    Example:
-        >>> lab_tags("demo", ttl_hours=4, now=datetime(2026, 11, 23, 1, tzinfo=UTC))
-        ('labkit', 'lab:demo', 'labkit-expires:20261123T0500Z')
-    """
-    expires = (now or datetime.now(UTC)) + timedelta(hours=ttl_hours)
-    return (OUR_TAG, f"lab:{lab_name}", f"labkit-expires:{expires.strftime('%Y%m%dT%H%MZ')}")
 
 
 def account_of(raw: Mapping[str, Any]) -> Account:
@@ -207,6 +225,7 @@ def cluster_of(raw: Mapping[str, Any]) -> Cluster:
         endpoint=raw.get("endpoint", ""),
         tags=tuple(raw.get("tags") or ()),
         node_size=pools[0]["size"] if pools else "",
+        node_count=sum(pool.get("count") or 0 for pool in pools),
         node_names=tuple(node["name"] for node in nodes),
         nodes_running=sum(node["status"]["state"] == "running" for node in nodes),
         created_at=raw.get("created_at", ""),
@@ -222,8 +241,32 @@ def load_balancer_of(raw: Mapping[str, Any]) -> LoadBalancer:
         ip=raw.get("ip", ""),
         status=raw["status"],
         region=region.get("slug", ""),
-        tag=raw.get("tag", ""),
+        tag=raw.get("tag") or "",
         created_at=raw.get("created_at", ""),
+        size_unit=raw.get("size_unit") or 1,
+    )
+
+
+def volume_of(raw: Mapping[str, Any]) -> Storage:
+    """Read a volume."""
+    region = raw.get("region") or {}
+    return Storage(
+        id=raw["id"],
+        name=raw["name"],
+        region=region.get("slug", ""),
+        gib=raw["size_gigabytes"],
+        tags=tuple(raw.get("tags") or ()),
+    )
+
+
+def snapshot_of(raw: Mapping[str, Any]) -> Storage:
+    """Read a snapshot of a volume."""
+    return Storage(
+        id=raw["id"],
+        name=raw["name"],
+        region=", ".join(raw["regions"]),
+        gib=raw["size_gigabytes"],
+        tags=tuple(raw.get("tags") or ()),
     )
 
 

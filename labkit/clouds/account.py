@@ -81,7 +81,10 @@ def _active(client: DigitalOcean) -> Seen:
 
 def _scopes(client: DigitalOcean) -> Seen:
     refused = []
-    for what, read in (("clusters", client.clusters), ("load balancers", client.load_balancers)):
+    for what, read in (
+        ("clusters", client.clusters),
+        ("load balancers", client.resources.load_balancers),
+    ):
         try:
             read()
         except CloudError as error:

@@ -73,7 +73,7 @@ def charges(
     if not own:
         return ()
     prices = size_prices(client.sizes(), endpoint=client.endpoint)
-    created = {item.id: item.created_at for item in client.load_balancers()}
+    created = {item.id: item.created_at for item in client.resources.load_balancers()}
     found = []
     for cluster in own:
         if cluster.node_size in prices:

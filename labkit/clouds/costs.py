@@ -152,8 +152,17 @@ def now_text() -> str:
 
 def load_balancer_price() -> Price:
     """The list price of one load balancer."""
-    row = yaml.safe_load((files("labkit") / "data" / "list-prices.yaml").read_text())
-    one = row["load_balancer"]
+    return list_price("load_balancer")
+
+
+def list_price(what: str) -> Price:
+    """A price that no answer of the API holds.
+
+    Args:
+        what: `load_balancer`, `volume_gib` or `snapshot_gib`.
+    """
+    rows = yaml.safe_load((files("labkit") / "data" / "list-prices.yaml").read_text())
+    one = rows[what]
     return Price(
         Decimal(one["usd_per_hour"]),
         Decimal(one["usd_per_month"]),

@@ -1,21 +1,33 @@
-"""DigitalOcean as a cloud: clusters by name and the lab's tag, costs from its price list."""
+"""DigitalOcean as a cloud: the account, its clusters and their kubeconfigs, what they cost.
 
+How clusters are created, removed and looked for is in `creating.py`, `teardown.py`, `audit.py`.
+"""
+
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from labkit.clients.digitalocean import PUBLIC_ENDPOINT, DigitalOcean
-from labkit.clients.digitalocean_values import Cluster, ClusterSpec, lab_tags
+from labkit.clients.digitalocean_values import Cluster, ClusterSpec
+from labkit.clients.lab_tags import lab_tags
 from labkit.clouds import account, charges, commands
+from labkit.clouds.audit import Audit, audit
 from labkit.clouds.costs import Charge, Quote
+from labkit.clouds.creating import Creation
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
+from labkit.clouds.record import RecordFile
+from labkit.clouds.teardown import Teardown
 from labkit.clouds.token import find_token
 from labkit.clouds.wan import WanControl
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder
 from labkit.params import Params
+
+API_URL = "DIGITALOCEAN_API_URL"
+"""Environment: URL of the API, as doctl and Terraform read it."""
 
 
 class DigitalOceanCloud:
@@ -23,11 +35,14 @@ class DigitalOceanCloud:
 
     name = "digitalocean"
     bills = True
+    creation_takes = "4 to 8 min"
+    """What DigitalOcean says of its clusters."""
 
     def __init__(self, params: Params, folder: LabFolder) -> None:
         self._params = params
         self._folder = folder
         self._client: DigitalOcean | None = None
+        self._records = RecordFile(folder.root, params.lab_name)
         self.linkerd_command: tuple[str, ...] = ("linkerd",)
 
     @property
@@ -42,15 +57,7 @@ class DigitalOceanCloud:
         return self._client
 
     def _connect(self) -> DigitalOcean:
-        token = find_token()
-        if token.value:
-            return DigitalOcean(token.value, endpoint=PUBLIC_ENDPOINT)
-        raise InputError(
-            "The cloud digitalocean needs an API token",
-            problems=token.tried,
-            fix="create one with the scopes kubernetes and load_balancer, "
-            "export DIGITALOCEAN_TOKEN",
-        )
+        return connect()
 
     def secrets(self) -> list[str]:
         """The token."""
@@ -67,15 +74,14 @@ class DigitalOceanCloud:
     def _of_the_account(self) -> tuple[Prerequisite, ...]:
         return account.of_the_account(lambda: self.client, self._params, self.linkerd_command)
 
-    def _full_name(self, cluster: str) -> str:
-        return f"{self._params.lab_name}-{cluster}"
-
-    def _find(self, cluster: str) -> Cluster | None:
-        tag = f"lab:{self._params.lab_name}"
-        for found in self.client.clusters(tag=tag):
-            if found.name == self._full_name(cluster):
-                return found
-        return None
+    def _own(self) -> dict[str, Cluster]:
+        """The lab's clusters by their names in the lab."""
+        record = self._records.read()
+        if record.is_empty:
+            return {}
+        prefix = f"{self._params.lab_name}-"
+        found = [cluster for cluster in self.client.clusters() if record.owns(cluster)]
+        return {cluster.name.removeprefix(prefix): cluster for cluster in found}
 
     def start(self) -> bool:
         """Check that the token works."""
@@ -93,34 +99,32 @@ class DigitalOceanCloud:
 
     def charges(self) -> tuple[Charge, ...]:
         """Nodes and load balancers that the lab has now."""
-        own = self.client.clusters(tag=f"lab:{self._params.lab_name}")
+        own = self._own().values()
         return charges.charges(self.client, own, node_count=self._params.node_count)
 
     def ensure_clusters(self, regions: Mapping[str, str], report: Report) -> list[ClusterFacts]:
         """Create the missing clusters, then wait for all of them."""
-        version = self._version()
-        tags = lab_tags(self._params.lab_name, ttl_hours=self._params.ttl_hours)
-        created = {}
-        for name, region in regions.items():
-            report(name, f"creating in {region}")
-            spec = ClusterSpec(
-                name=self._full_name(name),
-                region=region,
-                version=version,
-                node_size=self._params.node_size,
-                node_count=self._params.node_count,
-                tags=tags,
-            )
-            created[name] = self.client.create_cluster(spec)
-        facts = []
-        for name, cluster in created.items():
+        with self.client.telling(lambda text: report("account", text)):
+            version = self._version()
+            wanted = {name: self._spec(name, region, version) for name, region in regions.items()}
+            creation = Creation(self.client, self._records, report, self.creation_takes)
+            return [_facts(name, item) for name, item in creation.ensure(wanted).items()]
 
-            def on_progress(seen: Cluster, elapsed_s: float, name: str = name) -> None:
-                report(name, f"{seen.state}, {elapsed_s:.0f} s")
-
-            running = self.client.wait_running(cluster.id, on_progress=on_progress)
-            facts.append(_facts(name, running))
-        return facts
+    def _spec(self, name: str, region: str, version: str) -> ClusterSpec:
+        full_name = f"{self._params.lab_name}-{name}"
+        return ClusterSpec(
+            name=full_name,
+            region=region,
+            version=version,
+            node_size=self._params.node_size,
+            node_count=self._params.node_count,
+            tags=lab_tags(
+                self._params.lab_name,
+                cluster=full_name,
+                nonce=self._records.nonce(),
+                ttl_hours=self._params.ttl_hours,
+            ),
+        )
 
     def _version(self) -> str:
         """The version slug to ask for.
@@ -142,10 +146,8 @@ class DigitalOceanCloud:
         )
 
     def clusters(self) -> list[ClusterFacts]:
-        """The lab's clusters, by the lab's tag."""
-        prefix = f"{self._params.lab_name}-"
-        found = self.client.clusters(tag=f"lab:{self._params.lab_name}")
-        return [_facts(cluster.name.removeprefix(prefix), cluster) for cluster in found]
+        """The lab's clusters: tags, name and id agree with its record."""
+        return [_facts(name, cluster) for name, cluster in self._own().items()]
 
     def wan(self) -> WanControl | None:
         """None: the network is a real one."""
@@ -153,35 +155,26 @@ class DigitalOceanCloud:
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """As DigitalOcean hands it out."""
-        found = self._find(cluster)
+        found = self._own().get(cluster)
         if found is None:
             raise StateError(f"The lab has no cluster {cluster}", fix="run `labkit up`")
-        content: dict[str, Any] = yaml.safe_load(self.client.kubeconfig(found.id))
+        content: dict[str, Any] = yaml.safe_load(self.client.wait_kubeconfig(found.id))
         return content
 
     def delete_clusters(self, report: Report) -> list[str]:
-        """Delete clusters with their load balancers, volumes and snapshots."""
-        deleted = []
-        prefix = f"{self._params.lab_name}-"
-        clusters = self.client.clusters(tag=f"lab:{self._params.lab_name}")
-        for cluster in clusters:
-            name = cluster.name.removeprefix(prefix)
-            report(name, "deleting")
-            resources = self.client.delete_cluster(cluster.id)
-            deleted.append(f"cluster {cluster.name}")
-            deleted += [f"load balancer {item}" for item in resources.load_balancers.values()]
-            deleted += [f"volume {item}" for item in resources.volumes.values()]
-        for cluster in clusters:
-            self.client.wait_deleted(cluster.id)
-            report(cluster.name.removeprefix(prefix), "deleted")
-        return deleted
+        """Delete clusters with their load balancers, volumes and snapshots, and wait for it."""
+        if self._records.read().is_empty:
+            return []
+        with self.client.telling(lambda text: report("account", text)):
+            return Teardown(self.client, self._records, report).run()
+
+    def audit(self) -> Audit:
+        """What the account has of this lab."""
+        return audit(self.client, [self._records.read()], lab=self._params.lab_name)
 
     def leftovers(self) -> list[str]:
-        """Clusters of the lab; a load balancer goes with its cluster, which is deleted with it."""
-        return [
-            f"cluster {cluster.name} ({cluster.state})"
-            for cluster in self.client.clusters(tag=f"lab:{self._params.lab_name}")
-        ]
+        """What the audit finds, in words."""
+        return [str(item) for item in self.audit().left]
 
     def stop(self) -> dict[str, Any]:
         """Nothing runs here for this cloud."""
@@ -190,6 +183,22 @@ class DigitalOceanCloud:
     def status(self) -> dict[str, Any]:
         """Whether the account answers."""
         return {"running": True, "processes": []}
+
+
+def connect() -> DigitalOcean:
+    """The account that the token opens; `DIGITALOCEAN_API_URL` may name another API.
+
+    Raises:
+        InputError: there is no token in the environment or the keyring.
+    """
+    token = find_token()
+    if token.value:
+        return DigitalOcean(token.value, endpoint=os.environ.get(API_URL) or PUBLIC_ENDPOINT)
+    raise InputError(
+        "The cloud digitalocean needs an API token",
+        problems=token.tried,
+        fix="create one with the scopes kubernetes and load_balancer, export DIGITALOCEAN_TOKEN",
+    )
 
 
 def _facts(name: str, cluster: Cluster) -> ClusterFacts:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.clouds import commands, contexts
+from labkit.clouds.audit import Audit
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
@@ -99,6 +100,10 @@ class ExistingCloud:
         for name in self._contexts:
             report(name, "kept: it is yours")
         return []
+
+    def audit(self) -> Audit:
+        """Labkit makes nothing in the account that the clusters are in."""
+        return Audit()
 
     def leftovers(self) -> list[str]:
         """Nothing here is billed to the lab."""

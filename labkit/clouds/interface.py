@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from labkit.clouds.audit import Audit
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.clouds.wan import WanControl
@@ -68,8 +69,11 @@ class Cloud(Protocol):
     def delete_clusters(self, report: Report) -> list[str]:
         """Delete the lab's clusters with everything they made; returns what was deleted."""
 
+    def audit(self) -> Audit:
+        """What the account has of the lab now, with its price."""
+
     def leftovers(self) -> list[str]:
-        """Billable things of the lab that are still there."""
+        """The same as words, one for each thing that is billed or would be."""
 
     def stop(self) -> dict[str, Any]:
         """End what was started for the cloud; `processes_left` names what still runs."""

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from labkit.embedded.state import StateFolder
 from labkit.errors import LabkitError
@@ -20,15 +21,33 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", "run the daemon in the foreground"),
         ("stop", "end the daemon and everything it started"),
         ("status", "facts about the daemon and its processes"),
+        ("faults", "switch faults of the account's API on; without --on, all off"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--state", type=Path, required=True, help="state folder")
         if name == "start":
             command.add_argument("--grouping", choices=["pod", "cluster"], default="pod")
             command.add_argument("--wan", type=Path, help="JSON: round-trip times of region pairs")
+        if name == "faults":
+            command.add_argument(
+                "--on", action="append", default=[], metavar="NAME[,FIELD=VALUE…]", help="a fault"
+            )
         if name == "stop":
             command.add_argument("--forget", action="store_true", help="remove the state as well")
     return parser
+
+
+def _fault(text: str) -> dict[str, Any]:
+    """Read `NAME,FIELD=VALUE…`; a value that is no JSON is a word."""
+    name, *fields = text.split(",")
+    fault: dict[str, Any] = {"name": name}
+    for field in fields:
+        key, _, value = field.partition("=")
+        try:
+            fault[key] = json.loads(value)
+        except ValueError:
+            fault[key] = value
+    return fault
 
 
 def main() -> int:
@@ -48,6 +67,8 @@ def main() -> int:
             facts = control.start(state, grouping=arguments.grouping, wan=wan)
         elif arguments.command == "stop":
             facts = control.stop(state, forget=arguments.forget)
+        elif arguments.command == "faults":
+            facts = control.set_faults(state, [_fault(text) for text in arguments.on])
         else:
             facts = control.status(state)
     except LabkitError as error:

@@ -24,7 +24,7 @@ from labkit import certs
 from labkit.embedded.apiserver.server import ApiServer, ApiServerConfig, User
 from labkit.embedded.controllers import manager
 from labkit.embedded.controllers.load_balancers import Cloud
-from labkit.embedded.digitalocean.state import WantedCluster, WantedNode
+from labkit.embedded.digitalocean.wanted import WantedCluster, WantedNode
 from labkit.embedded.kube import KubeClient, path_of
 from labkit.embedded.node.agent import NodeAgent
 from labkit.embedded.node.config import NodeConfig

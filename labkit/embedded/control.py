@@ -7,9 +7,12 @@ found by pid and start time and ended, never by name.
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +173,34 @@ def status(state: StateFolder) -> dict[str, Any]:
         {"name": name, "pid": pid, "pss_mb": _pss_mb(pid)} for name, pid in family
     ]
     return facts
+
+
+def set_faults(state: StateFolder, faults: list[dict[str, Any]]) -> dict[str, Any]:
+    """Switch these faults of the account's API on, and all others off.
+
+    Raises:
+        StateError: the daemon does not run, or there is no such fault.
+    """
+    if running(state) is None:
+        raise StateError(f"The embedded cloud in {state.root} is not running", fix="`labkit up`")
+    facts = state.read_daemon()
+    request = urllib.request.Request(  # noqa: S310 - the daemon's own endpoint
+        f"{facts['endpoint']}/labkit/faults",
+        json.dumps({"faults": faults}).encode(),
+        {"Authorization": f"Bearer {state.token()}", "Content-Type": "application/json"},
+        method="PUT",
+    )
+    context = ssl.create_default_context(cafile=facts["ca_file"])
+    try:
+        with urllib.request.urlopen(  # noqa: S310
+            request, context=context, timeout=TURN_TIMEOUT_S
+        ) as answer:
+            shown: dict[str, Any] = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            message = json.loads(error.read())["message"]
+        raise StateError("The faults were not switched", seen=message) from error
+    return shown
 
 
 def _living(state: StateFolder) -> list[processes.ProcessRecord]:

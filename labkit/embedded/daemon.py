@@ -19,7 +19,8 @@ from aiohttp import web
 from labkit import certs
 from labkit.embedded.cluster import CloudAccess, Cluster, require_free_port
 from labkit.embedded.digitalocean.app import create_app
-from labkit.embedded.digitalocean.state import DigitalOceanState, WantedCluster
+from labkit.embedded.digitalocean.state import DigitalOceanState
+from labkit.embedded.digitalocean.wanted import WantedCluster
 from labkit.embedded.envoy.process import envoy_binary
 from labkit.embedded.network import wan_live
 from labkit.embedded.network.wan import ClusterNetwork, WanConfig, WideAreaNetwork

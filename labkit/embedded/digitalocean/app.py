@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 
 from labkit.embedded.digitalocean.errors import ApiError, too_many_requests, unauthorized
+from labkit.embedded.digitalocean.faults import meet
 from labkit.embedded.digitalocean.handlers import STATE
-from labkit.embedded.digitalocean.routes import ROUTES
+from labkit.embedded.digitalocean.routes import CONTROL, ROUTES
 from labkit.embedded.digitalocean.state import DigitalOceanState
 
 _logger = logging.getLogger(__name__)
 
-_WINDOW_S = 3600.0
+_HOUR_S, _MINUTE_S = 3600.0, 60.0
 _BODY_LIMIT_BYTES = 1_000_000
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,21 +32,23 @@ class RateLimit:
 
     Args:
         limit: requests an hour that the headers announce.
-        enforce: refuse above the limit. Off in the embedded cloud, whose own controllers use
+        burst: requests a minute.
+        enforce: refuse above the limits. Off in the embedded cloud, whose own controllers use
             the same API and must not starve a lab that stays up for hours.
     """
 
-    def __init__(self, limit: int, *, enforce: bool) -> None:
+    def __init__(self, limit: int, *, burst: int, enforce: bool) -> None:
         self._limit = limit
+        self._burst = burst
         self._enforce = enforce
         self._times: deque[float] = deque(maxlen=limit + 1)
 
     def count(self) -> bool:
         """Count a request; return whether it may be served."""
         now = time.time()
-        while self._times and self._times[0] <= now - _WINDOW_S:
+        while self._times and self._times[0] <= now - _HOUR_S:
             self._times.popleft()
-        if self._enforce and len(self._times) >= self._limit:
+        if self._enforce and self.retry_after_s(now) > 0:
             return False
         self._times.append(now)
         return True
@@ -56,13 +59,17 @@ class RateLimit:
         return {
             "ratelimit-limit": str(self._limit),
             "ratelimit-remaining": str(max(0, self._limit - len(self._times))),
-            "ratelimit-reset": str(int(oldest + _WINDOW_S)),
+            "ratelimit-reset": str(int(oldest + _HOUR_S)),
         }
 
-    def retry_after(self) -> str:
-        """Return after how many seconds the oldest request leaves the window."""
-        oldest = self._times[0] if self._times else time.time()
-        return str(max(1, math.ceil(oldest + _WINDOW_S - time.time())))
+    def retry_after_s(self, now: float) -> float:
+        """Return after how many seconds both windows have room again; 0 when they have."""
+        waits = [0.0]
+        if len(self._times) >= self._limit:
+            waits.append(self._times[0] + _HOUR_S - now)
+        if len(self._times) >= self._burst:
+            waits.append(self._times[-self._burst] + _MINUTE_S - now)
+        return max(waits)
 
 
 def create_app(
@@ -70,6 +77,7 @@ def create_app(
     token: str,
     *,
     rate_limit: int = 5000,
+    burst_limit: int = 250,
     enforce_rate_limit: bool = False,
     beside: Sequence[web.RouteDef] = (),
 ) -> web.Application:
@@ -79,10 +87,11 @@ def create_app(
         state: the account.
         token: the bearer token that every request must carry.
         rate_limit: requests an hour, as announced in the headers.
-        enforce_rate_limit: answer 429 above it.
+        burst_limit: requests a minute.
+        enforce_rate_limit: answer 429 above them.
         beside: operations outside /v2 behind the same token.
     """
-    limit = RateLimit(rate_limit, enforce=enforce_rate_limit)
+    limit = RateLimit(rate_limit, burst=burst_limit, enforce=enforce_rate_limit)
     expected = f"Bearer {token}".encode()
 
     @web.middleware
@@ -95,8 +104,7 @@ def create_app(
 
     app = web.Application(middlewares=[guard], client_max_size=_BODY_LIMIT_BYTES)
     app[STATE] = state
-    app.add_routes(beside)
-    app.add_routes(ROUTES)
+    app.add_routes((*beside, *CONTROL, *ROUTES))
     return app
 
 
@@ -113,16 +121,20 @@ async def _answer(
 ) -> web.StreamResponse:
     try:
         _admit(request, limit, expected)
-        return await handler(request)
+        if not request.path.startswith("/v2/"):
+            return await handler(request)
+        return await meet(request.app[STATE].faults, request, handler)
     except ApiError as exc:
         response = web.json_response(exc.body(request_id), status=exc.status)
         if exc.status == 429:
-            response.headers["Retry-After"] = limit.retry_after()
+            wait_s = limit.retry_after_s(time.time())
+            wait_s = wait_s if exc.retry_after_s is None else exc.retry_after_s
+            response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
         return response
     except web.HTTPRequestEntityTooLarge:
         error = ApiError(413, "request_entity_too_large", "The request body is too large.")
         return web.json_response(error.body(request_id), status=413)
-    except web.HTTPException:
+    except (web.HTTPException, ConnectionResetError):
         raise
     except Exception:
         _logger.exception("unexpected error in %s %s", request.method, request.path)

@@ -170,6 +170,12 @@ def mark_running(record: dict[str, Any], endpoint: str) -> None:
             node["status"] = {"state": "running"}
 
 
+def mark_failed(record: dict[str, Any]) -> None:
+    """Move a view to `error`: its nodes were never provisioned."""
+    message = "provisioning failed: the nodes could not be created"
+    record["status"] = {"state": "error", "message": message}
+
+
 def mark_deleting(record: dict[str, Any]) -> None:
     """Move a view to `deleting`."""
     record["status"] = {"state": "deleting", "message": ""}

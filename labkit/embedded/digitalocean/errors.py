@@ -9,12 +9,16 @@ class ApiError(LabkitError):
     Attributes:
         status: HTTP status.
         id: DigitalOcean's word for the kind of error, as `not_found`.
+        retry_after_s: when to try again, for a 429; None where the budget itself decides.
     """
 
-    def __init__(self, status: int, error_id: str, message: str) -> None:
+    def __init__(
+        self, status: int, error_id: str, message: str, *, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.id = error_id
+        self.retry_after_s = retry_after_s
 
     def body(self, request_id: str) -> dict[str, str]:
         """Return the JSON body."""
@@ -46,6 +50,18 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "bad_request", message)
 
 
-def too_many_requests() -> ApiError:
-    """The hour's budget of requests is used up."""
-    return ApiError(429, "too_many_requests", "API rate limit exceeded.")
+def too_many_requests(*, retry_after_s: float | None = None) -> ApiError:
+    """The budget of requests is used up."""
+    return ApiError(
+        429, "too_many_requests", "API rate limit exceeded.", retry_after_s=retry_after_s
+    )
+
+
+def server_trouble(status: int) -> ApiError:
+    """The service is in trouble: 500, 502 or 503."""
+    words = {
+        500: ("server_error", "Unexpected server-side error"),
+        502: ("bad_gateway", "The upstream service did not answer."),
+        503: ("service_unavailable", "The service is not available now."),
+    }
+    return ApiError(status, *words[status])

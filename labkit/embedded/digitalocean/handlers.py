@@ -7,7 +7,7 @@ from aiohttp import web
 
 from labkit.embedded.digitalocean import catalog
 from labkit.embedded.digitalocean.errors import bad_request, not_found, unprocessable
-from labkit.embedded.digitalocean.state import DigitalOceanState
+from labkit.embedded.digitalocean.state import ASSOCIATED, DigitalOceanState
 
 STATE = web.AppKey("state", DigitalOceanState)
 
@@ -34,6 +34,7 @@ def _number(request: web.Request, name: str, *, default: int, maximum: int) -> i
 
 def _page(request: web.Request, key: str, items: list[dict[str, Any]]) -> web.Response:
     """Answer one page of a list, with the links and the total that clients page by."""
+    items = request.app[STATE].faults.as_listed(key, items)
     per_page = _number(request, "per_page", default=_DEFAULT_PER_PAGE, maximum=_MAX_PER_PAGE)
     page = _number(request, "page", default=1, maximum=10**8)
     last = max(1, -(-len(items) // per_page))
@@ -141,20 +142,19 @@ async def associated_resources(request: web.Request) -> web.Response:
 async def destroy_selective(request: web.Request) -> web.Response:
     """DELETE …/destroy_with_associated_resources/selective."""
     body = await _body(request)
-    for key in ("load_balancers", "volumes", "volume_snapshots"):
+    chosen = {}
+    for key in ASSOCIATED:
         value = body.get(key) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise unprocessable(f"{key} must be a list of ids")
-        if value and key != "load_balancers":
-            raise unprocessable(f"{key}: none is associated with this cluster")
-    chosen = body.get("load_balancers") or []
-    request.app[STATE].destroy_cluster(_cluster_id(request), load_balancer_ids=chosen)
+        chosen[key] = value
+    request.app[STATE].destroy_cluster(_cluster_id(request), chosen=chosen)
     return web.Response(status=204)
 
 
 async def destroy_dangerous(request: web.Request) -> web.Response:
     """DELETE …/destroy_with_associated_resources/dangerous."""
-    request.app[STATE].destroy_cluster(_cluster_id(request), load_balancer_ids=None)
+    request.app[STATE].destroy_cluster(_cluster_id(request), chosen=None)
     return web.Response(status=204)
 
 
@@ -186,6 +186,65 @@ async def delete_load_balancer(request: web.Request) -> web.Response:
     """DELETE /v2/load_balancers/{lb_id}."""
     request.app[STATE].balancers.delete(request.match_info["lb_id"])
     return web.Response(status=204)
+
+
+async def list_volumes(request: web.Request) -> web.Response:
+    """GET /v2/volumes."""
+    name, region = request.query.get("name"), request.query.get("region")
+    items = [
+        item
+        for item in request.app[STATE].volumes.list()
+        if name in (None, item["name"]) and region in (None, item["region"]["slug"])
+    ]
+    return _page(request, "volumes", items)
+
+
+async def create_volume(request: web.Request) -> web.Response:
+    """POST /v2/volumes."""
+    record = request.app[STATE].volumes.create(await _body(request))
+    return web.json_response({"volume": record}, status=201)
+
+
+async def get_volume(request: web.Request) -> web.Response:
+    """GET /v2/volumes/{volume_id}."""
+    record = request.app[STATE].volumes.get(request.match_info["volume_id"])
+    return web.json_response({"volume": record})
+
+
+async def delete_volume(request: web.Request) -> web.Response:
+    """DELETE /v2/volumes/{volume_id}."""
+    request.app[STATE].volumes.delete(request.match_info["volume_id"])
+    return web.Response(status=204)
+
+
+async def list_snapshots(request: web.Request) -> web.Response:
+    """GET /v2/snapshots: of volumes; there are no Droplets to have any."""
+    droplets = request.query.get("resource_type") == "droplet"
+    items = [] if droplets else request.app[STATE].snapshots.list()
+    return _page(request, "snapshots", items)
+
+
+async def get_snapshot(request: web.Request) -> web.Response:
+    """GET /v2/snapshots/{snapshot_id}."""
+    record = request.app[STATE].snapshots.get(request.match_info["snapshot_id"])
+    return web.json_response({"snapshot": record})
+
+
+async def delete_snapshot(request: web.Request) -> web.Response:
+    """DELETE /v2/snapshots/{snapshot_id}."""
+    request.app[STATE].snapshots.delete(request.match_info["snapshot_id"])
+    return web.Response(status=204)
+
+
+async def get_faults(request: web.Request) -> web.Response:
+    """GET /labkit/faults."""
+    return web.json_response({"faults": request.app[STATE].faults.shown()})
+
+
+async def put_faults(request: web.Request) -> web.Response:
+    """PUT /labkit/faults: these switches and no others are on."""
+    request.app[STATE].faults.set((await _body(request)).get("faults"))
+    return await get_faults(request)
 
 
 async def unknown(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Any
 from labkit.embedded.digitalocean import catalog
 from labkit.embedded.digitalocean.clusters import now_text
 from labkit.embedded.digitalocean.errors import not_found, unprocessable
+from labkit.embedded.digitalocean.faults import Faults
 from labkit.embedded.digitalocean.progression import Progression
 from labkit.embedded.digitalocean.store import Store
 
@@ -51,6 +52,7 @@ class LoadBalancers:
         store: where they are kept.
         progression: when a new one becomes active.
         leaving: returns the clusters that are being deleted.
+        faults: the account's switches.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class LoadBalancers:
         *,
         progression: Progression,
         leaving: Callable[[], list[dict[str, Any]]],
+        faults: Faults,
     ) -> None:
         self._store = store
         self._progression = progression
         self._leaving = leaving
+        self._faults = faults
 
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create a load balancer.
@@ -77,7 +81,14 @@ class LoadBalancers:
         if any(belongs(record, cluster) for cluster in self._leaving()):
             # Its controller may still run for a moment; what it makes now nobody would remove.
             raise unprocessable("the droplets are being destroyed")
-        document = {"id": record["id"], "record": record, "created": time.time(), "reads": 0}
+        slow = self._faults.take("slow_provisioning")
+        document = {
+            "id": record["id"],
+            "record": record,
+            "created": time.time(),
+            "not_before_s": slow.seconds if slow else 0.0,
+            "reads": 0,
+        }
         self._store.put(_KIND, record["id"], document)
         return shown(record)
 
@@ -134,7 +145,8 @@ class LoadBalancers:
         record = document["record"]
         if record["status"] == "new":
             age, reads = time.time() - document["created"], document["reads"]
-            if self._progression.is_due(age_s=age, reads=reads):
+            due = self._progression.is_due(age_s=age, reads=reads)
+            if due and age >= document["not_before_s"]:
                 record["status"] = "active"
             document["reads"] = reads + 1
             self._store.put(_KIND, document["id"], document)

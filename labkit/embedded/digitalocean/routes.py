@@ -1,4 +1,7 @@
-"""The table of emulated operations: method, path, handler. What is not here is a 404."""
+"""The table of emulated operations: method, path, handler. What is not here is a 404.
+
+`CONTROL` is no part of DigitalOcean's API: it is the door for switching faults on and off.
+"""
 
 from aiohttp import web
 
@@ -8,6 +11,13 @@ _CLUSTERS = "/v2/kubernetes/clusters"
 _CLUSTER = _CLUSTERS + "/{cluster_id}"
 _DESTROY = _CLUSTER + "/destroy_with_associated_resources"
 _BALANCER = "/v2/load_balancers/{lb_id}"
+_VOLUME = "/v2/volumes/{volume_id}"
+_SNAPSHOT = "/v2/snapshots/{snapshot_id}"
+
+CONTROL = (
+    web.get("/labkit/faults", handlers.get_faults),
+    web.put("/labkit/faults", handlers.put_faults),
+)
 
 ROUTES = (
     web.get("/v2/account", handlers.account),
@@ -31,5 +41,12 @@ ROUTES = (
     web.get(_BALANCER, handlers.get_load_balancer),
     web.put(_BALANCER, handlers.update_load_balancer),
     web.delete(_BALANCER, handlers.delete_load_balancer),
+    web.get("/v2/volumes", handlers.list_volumes),
+    web.post("/v2/volumes", handlers.create_volume),
+    web.get(_VOLUME, handlers.get_volume),
+    web.delete(_VOLUME, handlers.delete_volume),
+    web.get("/v2/snapshots", handlers.list_snapshots),
+    web.get(_SNAPSHOT, handlers.get_snapshot),
+    web.delete(_SNAPSHOT, handlers.delete_snapshot),
     web.route("*", "/{path:.*}", handlers.unknown),
 )

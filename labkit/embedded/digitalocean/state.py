@@ -8,47 +8,23 @@ starts nothing itself. Used from one event loop.
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labkit.embedded.digitalocean import clusters
 from labkit.embedded.digitalocean.changes import Changes
 from labkit.embedded.digitalocean.errors import conflict, not_found, unprocessable
+from labkit.embedded.digitalocean.faults import Faults
 from labkit.embedded.digitalocean.load_balancers import LoadBalancers, belongs
 from labkit.embedded.digitalocean.progression import Progression
 from labkit.embedded.digitalocean.store import Store
+from labkit.embedded.digitalocean.volumes import Documents, Volumes, make_for_cluster
+from labkit.embedded.digitalocean.wanted import WantedCluster, wanted_of
 
 _CLUSTER = "cluster"
 _ACCOUNT = "account"
-
-
-@dataclass(frozen=True)
-class WantedNode:
-    """A node that a cluster must have."""
-
-    name: str
-    id: str
-    droplet_id: str
-    pool: str
-    pool_id: str
-    size: str
-
-
-@dataclass(frozen=True)
-class WantedCluster:
-    """A cluster as the account wants it; `deleting` means: tear it down, then `forget` it."""
-
-    id: str
-    name: str
-    region: str
-    version: str
-    cluster_subnet: str
-    service_subnet: str
-    nodes: tuple[WantedNode, ...]
-    tags: tuple[str, ...]
-    ready: bool
-    deleting: bool
+ASSOCIATED = ("load_balancers", "volumes", "volume_snapshots")
+"""Kinds of resources that a cluster makes in the account."""
 
 
 class DigitalOceanState:
@@ -76,9 +52,15 @@ class DigitalOceanState:
         self._standalone = standalone
         self._droplet_limit = droplet_limit
         self._store = Store(database)
+        self.faults = Faults(self._lists)
         self.balancers = LoadBalancers(
-            self._store, progression=self.progression, leaving=self._leaving_clusters
+            self._store,
+            progression=self.progression,
+            leaving=self._leaving_clusters,
+            faults=self.faults,
         )
+        self.volumes = Volumes(self._store)
+        self.snapshots = Documents(self._store, "snapshot")
 
     def close(self) -> None:
         """Close the file."""
@@ -110,21 +92,26 @@ class DigitalOceanState:
         Raises:
             ApiError: 422.
         """
-        existing = [doc["record"] for doc in self._store.list(_CLUSTER)]
+        existing = [doc["record"] for doc in self._documents()]
         record = clusters.new_cluster(body, existing)
         nodes = sum(pool["count"] for other in (*existing, record) for pool in other["node_pools"])
-        if nodes > self._droplet_limit:
+        if nodes > self._droplet_limit or self.faults.take("quota"):
             raise unprocessable("creating this cluster would exceed your droplet limit")
         self.balancers.claim_region(record["region"])
+        slow = self.faults.take("slow_provisioning")
         document = {
             "id": record["id"],
             "record": record,
             "created": time.time(),
+            "not_before_s": slow.seconds if slow else 0.0,
+            "fails": self.faults.take("provisioning_error") is not None,
             "reads": 0,
             "material": None,
             "deleting": False,
         }
         self._store.put(_CLUSTER, record["id"], document)
+        if self.faults.take("cluster_volumes"):
+            make_for_cluster(self.volumes, self.snapshots, record)
         if self._standalone:
             self._serve_standalone(record["id"])
         self.changed.notify()
@@ -132,7 +119,7 @@ class DigitalOceanState:
 
     def clusters(self) -> list[dict[str, Any]]:
         """Return all clusters as the API shows them."""
-        return [self._moved_on(doc)["record"] for doc in self._store.list(_CLUSTER)]
+        return [self._moved_on(doc)["record"] for doc in self._documents()]
 
     def cluster(self, cluster_id: str) -> dict[str, Any]:
         """Return one cluster as the API shows it.
@@ -183,26 +170,43 @@ class DigitalOceanState:
             ApiError: 404.
         """
         record = self._cluster(cluster_id)["record"]
-        mine = [
-            {"id": balancer["id"], "name": balancer["name"]}
-            for balancer in self.balancers.list()
-            if belongs(balancer, record)
-        ]
-        return {"load_balancers": mine, "volumes": [], "volume_snapshots": []}
+        tag = f"k8s:{cluster_id}"
+        found = {
+            "load_balancers": [item for item in self.balancers.list() if belongs(item, record)],
+            "volumes": [item for item in self.volumes.list() if tag in item["tags"]],
+            "volume_snapshots": [item for item in self.snapshots.list() if tag in item["tags"]],
+        }
+        return {
+            kind: [{"id": item["id"], "name": item["name"]} for item in items]
+            for kind, items in found.items()
+        }
 
-    def destroy_cluster(self, cluster_id: str, *, load_balancer_ids: Sequence[str] | None) -> None:
-        """Delete a cluster with the named associated load balancers, or with all (None).
+    def destroy_cluster(
+        self, cluster_id: str, *, chosen: Mapping[str, Sequence[str]] | None
+    ) -> None:
+        """Delete a cluster with the named associated resources, or with all (None).
 
         Raises:
-            ApiError: 404 no such cluster, 422 a load balancer that is not the cluster's.
+            ApiError: 404 no such cluster, 422 a resource that is not the cluster's.
         """
-        mine = [item["id"] for item in self.associated_resources(cluster_id)["load_balancers"]]
-        chosen = mine if load_balancer_ids is None else list(load_balancer_ids)
-        foreign = [item for item in chosen if item not in mine]
-        if foreign:
-            raise unprocessable(f"load balancer {foreign[0]} is not associated with this cluster")
-        for balancer_id in chosen:
-            self.balancers.delete(balancer_id)
+        mine = {
+            kind: [item["id"] for item in items]
+            for kind, items in self.associated_resources(cluster_id).items()
+        }
+        asked = mine if chosen is None else chosen
+        for kind, ids in asked.items():
+            foreign = [item for item in ids if item not in mine[kind]]
+            if foreign:
+                raise unprocessable(f"{kind}: {foreign[0]} is not associated with this cluster")
+        delete = {
+            "load_balancers": self.balancers.delete,
+            "volumes": self.volumes.delete,
+            "volume_snapshots": self.snapshots.delete,
+        }
+        for kind, ids in asked.items():
+            for key in ids:
+                if not self.faults.take("survivor"):
+                    delete[kind](key)
         self.delete_cluster(cluster_id)
 
     def kubeconfig(self, cluster_id: str) -> str:
@@ -229,7 +233,7 @@ class DigitalOceanState:
 
     def wanted_clusters(self) -> list[WantedCluster]:
         """Return the clusters that must run, and those that must be torn down."""
-        return [_wanted(document) for document in self._store.list(_CLUSTER)]
+        return [wanted_of(doc) for doc in self._store.list(_CLUSTER) if doc.get("gone_at") is None]
 
     def cluster_ready(
         self, cluster_id: str, *, endpoint: str, ca_pem: bytes | str, token: str
@@ -254,23 +258,48 @@ class DigitalOceanState:
 
     def forget(self, cluster_id: str) -> None:
         """Remove a cluster that has been torn down; from now on it is not found."""
-        if self._store.delete(_CLUSTER, cluster_id):
+        document = self._store.get(_CLUSTER, cluster_id)
+        slow = self.faults.take("slow_deletion") if document else None
+        if document and slow:  # it is still shown, but nothing of it runs
+            document["gone_at"] = time.time() + slow.seconds
+            self._store.put(_CLUSTER, cluster_id, document)
+        elif document and self._store.delete(_CLUSTER, cluster_id):
             self.changed.notify()
 
     # --- inside -------------------------------------------------------------------------
 
+    def _lists(self) -> dict[str, list[dict[str, Any]]]:
+        """Every list of the account, by the key of its answer."""
+        return {
+            "kubernetes_clusters": self.clusters(),
+            "load_balancers": self.balancers.list(),
+            "volumes": self.volumes.list(),
+            "snapshots": self.snapshots.list(),
+        }
+
+    def _documents(self) -> list[dict[str, Any]]:
+        """The clusters that are there, without those whose slow end has come."""
+        now, found = time.time(), []
+        for document in self._store.list(_CLUSTER):
+            if document.get("gone_at") is not None and document["gone_at"] <= now:
+                self._store.delete(_CLUSTER, document["id"])
+            else:
+                found.append(document)
+        return found
+
     def _cluster(self, cluster_id: str) -> dict[str, Any]:
-        document = self._store.get(_CLUSTER, cluster_id)
-        if document is None:
-            raise not_found()
-        return document
+        for document in self._documents():
+            if document["id"] == cluster_id:
+                return document
+        raise not_found()
 
     def _leaving_clusters(self) -> list[dict[str, Any]]:
-        return [doc["record"] for doc in self._store.list(_CLUSTER) if doc["deleting"]]
+        return [doc["record"] for doc in self._documents() if doc["deleting"]]
 
     def _served(self, cluster_id: str) -> tuple[dict[str, Any], dict[str, str]]:
         document = self._moved_on(self._cluster(cluster_id))
-        if document["record"]["status"]["state"] != "running":
+        late = self.faults.take("kubeconfig_not_ready")
+        if late or document["record"]["status"]["state"] != "running":
             raise unprocessable("credentials are available when the cluster is running")
         return document["record"], document["material"]
 
@@ -280,7 +309,11 @@ class DigitalOceanState:
             return document
         age, reads = time.time() - document["created"], document["reads"]
         material = document["material"]
-        if material is not None and self.progression.is_due(age_s=age, reads=reads):
+        if age < document["not_before_s"]:
+            return document
+        if document["fails"]:
+            clusters.mark_failed(document["record"])
+        elif material is not None and self.progression.is_due(age_s=age, reads=reads):
             clusters.mark_running(document["record"], material["endpoint"])
         document["reads"] = reads + 1
         self._store.put(_CLUSTER, document["id"], document)
@@ -290,31 +323,3 @@ class DigitalOceanState:
         """Stand in for the daemon: credentials that are well-formed and open nothing."""
         pem = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
         self.cluster_ready(cluster_id, endpoint="https://127.0.0.1:1", ca_pem=pem, token="none")  # noqa: S106 - opens nothing
-
-
-def _wanted(document: Mapping[str, Any]) -> WantedCluster:
-    record = document["record"]
-    nodes = tuple(
-        WantedNode(
-            name=node["name"],
-            id=node["id"],
-            droplet_id=node["droplet_id"],
-            pool=pool["name"],
-            pool_id=pool["id"],
-            size=pool["size"],
-        )
-        for pool in record["node_pools"]
-        for node in pool["nodes"]
-    )
-    return WantedCluster(
-        id=record["id"],
-        name=record["name"],
-        region=record["region"],
-        version=record["version"],
-        cluster_subnet=record["cluster_subnet"],
-        service_subnet=record["service_subnet"],
-        nodes=nodes,
-        tags=tuple(record["tags"]),
-        ready=document["material"] is not None,
-        deleting=document["deleting"],
-    )
