@@ -26,8 +26,18 @@ MODEL_STRETCH = 1.5
 DEFAULT_JITTER_SHARE = 0.003
 """Jitter of a private backbone is 0.1 to 0.5 % of the round trip; the middle."""
 
+ATTRIBUTION = (
+    "Microsoft Azure, round-trip statistics, P95 over 30 days to 2026-07-30 (CC BY 4.0)",
+    "AWS, averages over VPC peering, 2019-06; IBM Cloud, averages, 2024-09",
+    "WonderNetwork, medians of 2020-07",
+)
+"""Whose figures the table is made of, as their licences ask: docs/data-sources.md."""
+
 _EARTH_RADIUS_KM = 6371.0
 _UNCERTAINTY = {"high": 0.10, "medium": 0.20, "low": 0.30}
+
+MODEL_UNCERTAINTY = _UNCERTAINTY["low"]
+"""Relative half-width to draw with a figure of the model."""
 
 Confidence = Literal["high", "medium", "low", "given"]
 
