@@ -7,6 +7,7 @@ missing, and returns a value that shows itself.
 import os
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,31 @@ def list_checks(chapters: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
+def lab_of_run(folder: Path) -> "Lab":
+    """The lab of a headless run, from its run folder; its own folder may be gone.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        InputError: it is no run folder.
+        StateError: the lab has been made anew since.
+    """
+    try:
+        params = Params.model_validate_json((folder / "params.json").read_text(), strict=True)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no run folder",
+            problems=[f"params.json: {getattr(error, 'strerror', None) or error}"],
+            fix="give the folder that `labkit run` has printed, as runs/20261123T012345Z-sfo3-syd1",
+        ) from error
+    lab_folder = LabFolder.of(params.lab_name)
+    clouds.restore_record(lab_folder.root, folder)
+    if lab_folder.read_params() is None:
+        lab_folder.write_params(params)
+    return Lab.of(params)
+
+
 CHANGEABLE = {
     "measure_seconds",
     "warmup_seconds",
@@ -161,6 +187,10 @@ class Lab(LabContext):
         if not self.folder.kubeconfig.exists():
             return False
         return bool(self.cloud.status()["running"]) and bool(self.cloud.clusters())
+
+    def has_remains(self) -> bool:
+        """Whether something may be there that `down` has to remove; nothing is asked."""
+        return self.folder.kubeconfig.exists() or clouds.has_record(self.folder.root)
 
     # --- around the chapters --------------------------------------------------------------
 
@@ -218,12 +248,13 @@ class Lab(LabContext):
         """Delete the clusters and end every process; proves what is left.
 
         Returns:
-            `deleted`, `leftovers` (billable), `ended`, `processes_left`.
+            `deleted`, `leftovers` (billable), `ended`, `processes_left`, `notes`.
         """
         with progress("Taking the lab down") as shown:
             self.read_meter()
             try:
-                deleted = self.cloud.delete_clusters(
+                deleted, notes = cleanup.unlink(self, shown)
+                deleted += self.cloud.delete_clusters(
                     lambda name, text: shown.update(text, key=name)
                 )
                 leftovers = self.cloud.leftovers()
@@ -232,7 +263,7 @@ class Lab(LabContext):
                 stopped = self.cloud.stop()
             for path in (self.folder.kubeconfig, self.folder.chapters_file):
                 path.unlink(missing_ok=True)
-        return {"deleted": deleted, "leftovers": leftovers, **stopped}
+        return {"deleted": deleted, "leftovers": leftovers, "notes": notes, **stopped}
 
     def wan(self) -> clouds.WanControl:
         """The network between the regions, to be looked at and changed while the lab is up.
@@ -362,5 +393,6 @@ def teardown_text(facts: dict[str, Any]) -> str:
     lines = [f"deleted {item}" for item in facts["deleted"]] or ["there were no clusters"]
     lines += [f"ended {name}" for name in facts["ended"]]
     lines += [f"STILL THERE and billed: {item}" for item in facts["leftovers"]]
+    lines += [f"note: {text}" for text in facts["notes"]]
     lines.append(f"processes left: {len(facts['processes_left'])}")
     return "\n".join(lines)

@@ -184,7 +184,7 @@ def test_a_problem_of_the_daemon_arrives_with_its_way_out(folder):
 
 def test_a_cloud_that_does_not_answer_is_stopped_all_the_same(folder):
     class Unreachable:
-        name, linkerd_command, stopped = "embedded", ("linkerd",), False
+        name, linkerd_command, stopped, bills = "embedded", ("linkerd",), False, False
 
         def delete_clusters(self, _report):
             raise LabkitError("no answer")

@@ -1,15 +1,42 @@
 """Chapter 99: everything down, and the proof."""
 
+from labkit.chapters.multicluster_link import LINK_API
 from labkit.checks import Check, Finding, verdict
-from labkit.context import CLUSTERS, LabContext
+from labkit.context import CLUSTERS, WEST, LabContext
 from labkit.display import Step, Table
+from labkit.errors import LabkitError
+from labkit.progress import Progress
+
+MIRRORED = "mirror.linkerd.io/mirrored-service=true"
+
+
+def unlink(lab: LabContext, shown: Progress) -> tuple[list[str], list[str]]:
+    """Remove the Link and what it mirrored from west, before the clusters go.
+
+    Returns:
+        What was removed, and why something was not; a cluster that does not answer is no error.
+    """
+    if not lab.folder.kubeconfig.exists():
+        return [], []
+    removed: list[str] = []
+    try:
+        west = lab.kubernetes(WEST)
+        for kind, api, labels in (("Link", LINK_API, ""), ("Service", "v1", MIRRORED)):
+            for item in west.list(api, kind, labels=labels):
+                name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+                shown.update(f"removing {kind} {namespace}/{name}", key=WEST)
+                if west.delete(api, kind, name, namespace):
+                    removed.append(f"{kind} {namespace}/{name} of {WEST}")
+    except LabkitError as error:
+        return removed, [f"Link and mirrors stay until their cluster goes: {error.what}"]
+    return removed, []
 
 
 def show(facts: dict[str, list[str]]) -> Step:
     """What the teardown did, as a step.
 
     Args:
-        facts: `deleted`, `leftovers`, `ended`, `processes_left`.
+        facts: `deleted`, `leftovers`, `ended`, `processes_left`, `notes`.
     """
     rows = [{"what": item, "state": "deleted"} for item in facts["deleted"]]
     rows += [{"what": item, "state": "ended"} for item in facts["ended"]]
@@ -20,8 +47,10 @@ def show(facts: dict[str, list[str]]) -> Step:
         by_hand=(
             "labkit down",
             "doctl kubernetes cluster delete west east --dangerous",
+            "labkit audit",
         ),
         table=Table.of(rows),
+        notes=tuple(facts["notes"]),
         facts=facts,
     )
 
@@ -44,7 +73,7 @@ CHECKS = (
         title="nothing billable is left",
         clusters=CLUSTERS,
         proves="nobody gets a bill for a forgotten lab",
-        fix="`labkit down` again; what is listed can be deleted in the control panel, too",
+        fix="`labkit down` again, then `labkit audit`; the control panel can delete it, too",
         look=_nothing_billable,
     ),
     Check(

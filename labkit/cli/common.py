@@ -89,3 +89,23 @@ def agreed(lab: Any, *, yes: bool) -> Any:
     sys.stderr.write(f"Type the lab's name, {params.lab_name}, to agree: ")
     sys.stderr.flush()
     return given if sys.stdin.readline().strip() == params.lab_name else params
+
+
+def confirm(question: str, *, word: str, yes: bool) -> None:
+    """Go on only with `--yes`, or when the user has typed a word on a terminal.
+
+    Raises:
+        InputError: neither; nothing was done.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "This needs a confirmation, and there is no terminal to ask on",
+            problems=[question],
+            fix="give --yes",
+        )
+    sys.stderr.write(f"{question}\nType `{word}` to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != word:
+        raise InputError("Not confirmed", problems=["nothing was done"])

@@ -1,5 +1,7 @@
 """up, status, check, down: one lab by hand."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,7 +47,12 @@ def up(
             "A lab without nodes runs nothing",
             problems=["node_count is 0: give the lab nodes, or ask for empty clusters by --bare"],
         )
-    step = Lab.of(agreed(lab, yes=yes)).up(bare=bare)
+    try:
+        step = Lab.of(agreed(lab, yes=yes)).up(bare=bare)
+    except KeyboardInterrupt:
+        if lab.has_remains():
+            sys.stderr.write("the lab is half up: `labkit up` goes on, `labkit down` removes it\n")
+        raise
     show(dict(step.facts) if as_json else step, as_json=as_json)
 
 
@@ -81,9 +88,20 @@ def check(
     raise typer.Exit(report.exit_code)
 
 
-def down(lab_name: LabName = None, as_json: AsJson = False) -> None:
+def down(
+    lab_name: LabName = None,
+    from_run: Annotated[
+        Path | None, typer.Option("--from-run", help="the lab of this run folder")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Delete the clusters with all they made, end every process, and say what is left."""
-    lab = known_lab(lab_name)
+    if from_run is not None:
+        from labkit.lab import lab_of_run
+
+        lab = lab_of_run(from_run)
+    else:
+        lab = known_lab(lab_name)
     facts = lab.tear_down()
     if as_json:
         show(facts, as_json=True)

@@ -129,7 +129,15 @@ def audit(
         records: of the labs that are known here.
         lab: only this lab; None is all.
     """
-    return _Auditor(client, records, lab).run()
+    known = [record for record in records if not record.is_empty]
+    uuid = client.account().uuid if known else ""
+    there = [record for record in known if record.account in ("", uuid)]
+    elsewhere = [
+        f"the lab {record.lab}: it was made in another account ({record.account})"
+        for record in known
+        if record not in there
+    ]
+    return _Auditor(client, there, lab, elsewhere).run()
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,11 @@ class Creation:
             StateError: a cluster is there and is another one than wanted.
             CloudError: what is wrong with all of them.
         """
+        record = self.records.read()
+        uuid = self.client.account().uuid
+        record.require_account(uuid)
+        record.account = uuid
+        self.records.keep(record)
         asked, problems = _each(wanted, lambda name: self._ask(name, wanted[name]))
         if problems:
             raise _together(problems, created=asked)

@@ -76,6 +76,8 @@ class EmbeddedCloud(DigitalOceanCloud):
     def start(self) -> bool:
         """Start the daemon and write the `linkerd` command."""
         self._folder.prepare()
+        if not self._folder.cloud_state.exists():
+            self._records.clear()  # it is of an account that was removed by hand
         self._folder.cloud_state.mkdir(exist_ok=True, mode=0o700)
         wan = self._folder.root / "wan.json"
         wan.write_text(json.dumps(self._wan()))

@@ -41,6 +41,7 @@ class AccountRecord(BaseModel):
     Attributes:
         lab: name of the lab.
         nonce: number of the lab, in the tags of its clusters.
+        account: uuid of the account, empty until something is asked for.
         asked: full name of a cluster → when it was asked for (seconds since 1970, UTC), until its
             id is known.
         clusters: id → full name of every cluster, until nothing of the lab is left.
@@ -51,6 +52,7 @@ class AccountRecord(BaseModel):
 
     lab: str
     nonce: str = Field(default_factory=new_nonce)
+    account: str = ""
     asked: dict[str, float] = {}
     clusters: dict[str, str] = {}
     resources: list[MadeResource] = []
@@ -59,6 +61,21 @@ class AccountRecord(BaseModel):
     def is_empty(self) -> bool:
         """Whether the lab has nothing in the account, as far as is known."""
         return not (self.asked or self.clusters or self.resources)
+
+    def require_account(self, uuid: str) -> None:
+        """Refuse to work in an account that does not have the lab's clusters.
+
+        There they would count as gone, and the record of them would be thrown away.
+
+        Raises:
+            StateError: the token opens another account.
+        """
+        if self.account not in ("", uuid):
+            raise StateError(
+                f"The lab {self.lab} was made in another account",
+                seen=f"account {self.account}, the token opens {uuid}",
+                fix="set DIGITALOCEAN_TOKEN to a token of the account that has the lab",
+            )
 
     def owns(self, cluster: Cluster) -> bool:
         """Whether a cluster is the lab's: its tags, its name and its id agree with the record.
@@ -168,3 +185,28 @@ def read_record(path: Path) -> AccountRecord | None:
             fix="restore it from a run folder (account.json), or `labkit audit --all-labs` and "
             "remove what it lists in the control panel; then remove that file",
         ) from error
+
+
+def has_record(lab_folder: Path) -> bool:
+    """Whether a lab may have something in an account, as far as its record knows."""
+    record = read_record(lab_folder / FILE)
+    return record is not None and not record.is_empty
+
+
+def restore_record(lab_folder: Path, run_folder: Path) -> None:
+    """Take the record of a run's lab from the run folder, where the lab's own folder has none.
+
+    Raises:
+        StateError: one is damaged, or the lab has been made anew since that run.
+    """
+    kept = read_record(run_folder / FILE)
+    own = read_record(lab_folder / FILE)
+    if kept is None or (own is not None and own.nonce == kept.nonce):
+        return
+    if own is not None and not own.is_empty:
+        raise StateError(
+            f"The lab {own.lab} has been made anew since that run",
+            seen=f"it has {', '.join(own.clusters.values()) or 'clusters asked for'}",
+            fix=f"`labkit down --lab-name {own.lab}` takes the present one down",
+        )
+    RecordFile(lab_folder, kept.lab).keep(kept)

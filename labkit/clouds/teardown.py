@@ -46,11 +46,13 @@ class Teardown:
             What was deleted, in words; empty when there was nothing.
 
         Raises:
+            StateError: the lab was made in another account.
             CloudError: something could not be deleted; the rest was.
         """
         record = self.records.read()
         if record.is_empty:
             return []
+        record.require_account(self.client.account().uuid)
         self._delete_clusters(record)
         self._delete_survivors(record)
         if self.problems:

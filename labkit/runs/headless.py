@@ -97,7 +97,7 @@ def run_lab(
         finally:
             if not keep:
                 teardown = _tear_down(params, folder)
-    error = error or _teardown_problem(teardown)
+    error = error or _teardown_problem(teardown, folder)
     content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
     content["warnings"] = [*content["warnings"], *caveats]
     costs = Lab.of(params).cost()
@@ -112,7 +112,7 @@ def run_lab(
 def _refuse_a_running_lab(params: Params) -> None:
     folder = LabFolder.of(params.lab_name)
     known = folder.read_params()
-    if known is None or not folder.kubeconfig.exists():
+    if known is None or not Lab.of(known).has_remains():
         return
     state = "is up already" if Lab.of(known).is_up() else "was killed and not taken down"
     raise StateError(
@@ -167,12 +167,40 @@ def _tear_down(params: Params, folder: RunFolder) -> dict[str, Any]:
     _log(folder, "▶ teardown")
     started = time.monotonic()
     try:
-        result: dict[str, Any] = Lab.of(params).tear_down()
-    except LabkitError as error:
+        with _insisting(folder):
+            result: dict[str, Any] = Lab.of(params).tear_down()
+    except (LabkitError, KeyboardInterrupt) as caught:
+        interrupted = StateError("The teardown was interrupted", fix=_again(folder))
+        error = caught if isinstance(caught, LabkitError) else interrupted
         _log(folder, f"✘ teardown: {error}")
         return {"processes_left": _processes(params), "leftovers": None, "error": str(error)}
     _log(folder, f"✔ teardown ({time.monotonic() - started:.1f} s)")
     return result
+
+
+def _again(folder: RunFolder) -> str:
+    return f"run `labkit down --from-run {_short(folder.root)}` until it succeeds"
+
+
+@contextmanager
+def _insisting(folder: RunFolder) -> Iterator[None]:
+    """Go on through the first Ctrl-C or SIGTERM: half a teardown leaves what is billed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def first(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        _log(folder, "… the teardown goes on; interrupt once more to end it and leave things")
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    before = {one: signal.signal(one, first) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _processes(params: Params) -> list[Any]:
@@ -181,19 +209,17 @@ def _processes(params: Params) -> list[Any]:
     return []
 
 
-def _teardown_problem(teardown: dict[str, Any]) -> LabkitError | None:
+def _teardown_problem(teardown: dict[str, Any], folder: RunFolder) -> LabkitError | None:
     """What the teardown could not end: a run that leaves something behind has failed."""
     if "error" in teardown:
-        return StateError(
-            "The teardown failed", seen=teardown["error"], fix="run `labkit down` until it succeeds"
-        )
+        return StateError("The teardown failed", seen=teardown["error"], fix=_again(folder))
     left = [*(teardown.get("leftovers") or []), *(teardown.get("processes_left") or [])]
     if not left:
         return None
     return StateError(
         "The teardown left something behind",
         seen=", ".join(map(str, left)),
-        fix="run `labkit down` again",
+        fix=_again(folder),
     )
 
 

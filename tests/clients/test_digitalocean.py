@@ -11,6 +11,7 @@ from labkit.clients.lab_tags import lab_tags
 from labkit.embedded.digitalocean.progression import Progression
 from labkit.errors import CloudError, StateError, WaitTimeout
 
+
 def tags(cluster):
     return lab_tags("demo", cluster=cluster, nonce="00ff", ttl_hours=4, owner="ann")
 
@@ -37,7 +38,7 @@ def cloud(digitalocean):
 
 
 def delete(cloud, cluster_id):
-    return cloud.delete_cluster(cluster_id, remember=lambda resources: None)
+    return cloud.delete_cluster(cluster_id, remember=lambda _: None)
 
 
 def posts(server):
@@ -209,9 +210,11 @@ def test_no_token_in_any_log(cloud, digitalocean, caplog):
 
 
 def test_an_unknown_authority_is_refused(digitalocean, tmp_path):
-    with DigitalOcean(digitalocean.token, endpoint=digitalocean.endpoint) as cloud:
-        with pytest.raises(CloudError, match="could not be reached"):
-            cloud.account()
+    with (
+        DigitalOcean(digitalocean.token, endpoint=digitalocean.endpoint) as cloud,
+        pytest.raises(CloudError, match="could not be reached"),
+    ):
+        cloud.account()
 
 
 def test_nobody_there_is_a_cloud_error(tmp_path):
@@ -241,7 +244,10 @@ def test_every_exception_of_azure_core_is_translated(kind):
     exception = kind.__new__(kind)
     Exception.__init__(exception, "with s3cr3t-token inside")
     exception.message = "with s3cr3t-token inside"
-    with pytest.raises(CloudError, match="Trying") as caught, cloud._wire.errors.translated("Trying"):
+    with (
+        pytest.raises(CloudError, match="Trying") as caught,
+        cloud._wire.errors.translated("Trying"),
+    ):
         raise exception
     cloud.close()
     assert caught.value.__cause__ is exception
@@ -252,7 +258,13 @@ def test_the_contract_is_exercised_by_every_operation_of_the_client(contract, cl
     cluster = cloud.create_cluster(spec())
     cloud.wait_running(cluster.id)
     balancer = create_balancer(digitalocean, cluster)
-    for call in (cloud.account, cloud.regions, cloud.sizes, cloud.options, cloud.resources.load_balancers):
+    for call in (
+        cloud.account,
+        cloud.regions,
+        cloud.sizes,
+        cloud.options,
+        cloud.resources.load_balancers,
+    ):
         call()
     cloud.kubeconfig(cluster.id)
     cloud.resources.delete("load_balancers", balancer)
