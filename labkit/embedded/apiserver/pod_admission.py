@@ -30,7 +30,7 @@ def _add_account(backend: Backend, call: Call, pod: Object, spec: Object) -> Non
     if entry is None:
         raise status.forbidden(
             "pods",
-            str(pod["metadata"].get("name", "")),
+            _name(pod),
             f"error looking up service account {call.namespace}/{name}:"
             f' serviceaccount "{name}" not found',
         )
@@ -44,6 +44,12 @@ def _add_account(backend: Backend, call: Call, pod: Object, spec: Object) -> Non
         _mount_token(spec)
 
 
+def _name(pod: Object) -> str:
+    """As in a refusal: real servers generate names only after admission."""
+    metadata = pod["metadata"]
+    return str(metadata.get("generateName") or metadata.get("name", ""))
+
+
 def _add_priority(backend: Backend, pod: Object, spec: Object) -> None:
     name = spec.get("priorityClassName", "")
     spec["priority"], policy = 0, "PreemptLowerPriority"
@@ -51,7 +57,7 @@ def _add_priority(backend: Backend, pod: Object, spec: Object) -> None:
         entry = backend.store.get("scheduling.k8s.io/priorityclasses", "", name)
         if entry is None:
             why = f"no PriorityClass with name {name} was found"
-            raise status.forbidden("pods", str(pod["metadata"].get("name", "")), why)
+            raise status.forbidden("pods", _name(pod), why)
         spec["priority"] = entry.obj.get("value", 0)
         policy = entry.obj.get("preemptionPolicy", policy)
     spec.setdefault("preemptionPolicy", policy)

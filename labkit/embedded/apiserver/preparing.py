@@ -131,7 +131,7 @@ def strict_error(call: Call, obj: Object, problem: str, *, patch: bool) -> statu
             f'{resource.kind} in version "{resource.version}" cannot be handled as a'
             f" {resource.kind}: {problem}"
         )
-    text = json.dumps(json.dumps(obj, separators=(",", ":")))
+    text = json.dumps(json.dumps(obj, separators=(",", ":"), sort_keys=True))
     cause = {
         "reason": "FieldValueInvalid",
         "message": f"Invalid value: {text}: {problem}",

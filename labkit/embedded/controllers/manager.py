@@ -16,6 +16,7 @@ from labkit.embedded.controllers import (
     jobs,
     load_balancers,
     namespaces,
+    nodes,
     replica_sets,
     scheduler,
     service_accounts,
@@ -71,6 +72,7 @@ def _controllers(
         "replica-sets": lambda: replica_sets.run(kube, informers, events),
         "jobs": lambda: jobs.run(kube, informers, events),
         "scheduler": lambda: scheduler.run(kube, informers, events),
+        "nodes": lambda: nodes.run(informers, events),
         "endpoints": lambda: endpoints.run(kube, informers),
         "namespaces": lambda: namespaces.run(kube, informers, discovery=discovery),
         "service-accounts": lambda: service_accounts.run(

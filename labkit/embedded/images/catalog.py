@@ -5,14 +5,33 @@ at run time, so that this table imports nothing of what it lists. Two kinds exis
 Python module run as `python -m MODULE ARGS`; a `component` is a coroutine
 `run(container, runtime) -> exit code` that lives inside the cloud's daemon.
 
+Installed packages add images of their own by entry points of the group `labkit.images`: the name
+is a repository, the object an `Image`. They are looked for when an image is not in the table, so
+that nobody pays for them who has none.
+
 Deliberately absent: pulling, tags (any tag of a known repository is served) and shells.
 """
 
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from labkit.errors import LabkitError
+
+logger = logging.getLogger(__name__)
+
+ENTRY_POINTS = "labkit.images"
+"""Group of the entry points by which installed packages add images."""
+
+_WORD = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:\w(?:[\w.-]*\w)?(?::\d+)?/)?{_WORD}(?:/{_WORD})*(?::\w[\w.-]{{0,127}})?(?:@\w[\w+.-]*:[0-9a-fA-F]+)?"
+)
+"""Registry, path, tag and digest of an image, as container runtimes accept them."""
 
 _DEFAULT_REGISTRY = "docker.io"
 _DEFAULT_REGISTRY_ALIASES = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -20,6 +39,10 @@ _DEFAULT_REGISTRY_ALIASES = ("docker.io", "index.docker.io", "registry-1.docker.
 
 class ImageNotFound(LabkitError, LookupError):  # noqa: N818 - reads as what happened
     """No image of this name: what a kubelet reports as ErrImagePull."""
+
+
+class InvalidImageName(LabkitError, ValueError):  # noqa: N818 - the kubelet's word
+    """Not the name of any image: what a kubelet reports as InvalidImageName."""
 
 
 class CommandNotFound(LabkitError, LookupError):  # noqa: N818 - reads as what happened
@@ -48,10 +71,12 @@ class Image:
     Attributes:
         programs: by base name of the command; "" is the image's entry point.
         has_shell: whether the real image holds a shell and the usual tools.
+        exposed_ports: where its programs listen whether a pod declares it or not.
     """
 
     programs: Mapping[str, Program]
     has_shell: bool = False
+    exposed_ports: tuple[int, ...] = ()
 
 
 def _process(entry: str) -> Program:
@@ -151,25 +176,77 @@ def repository_of(image: str) -> str:
     return name if has_registry else f"{_DEFAULT_REGISTRY}/{name}"
 
 
+def reference_of(image: str) -> str:
+    """The full reference of an image: registry and tag added where they are left out."""
+    name, at, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2] or ("" if at else "latest")
+    return repository_of(image) + (f":{tag}" if tag else "") + at + digest
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    """Images of installed packages; a daemon looks once."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+@cache
+def _load(point: EntryPoint) -> Image:
+    try:
+        found = point.load()
+    except Exception as error:
+        logger.exception("the image %s of an installed package cannot be loaded", point.name)
+        raise _not_loaded(point, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, Image):
+        raise _not_loaded(point, f"a {type(found).__name__}, not an Image")
+    return found
+
+
+def _not_loaded(point: EntryPoint, seen: str) -> ImageNotFound:
+    return ImageNotFound(
+        f'failed to load image "{point.name}"',
+        seen=f"entry point {point.value}: {seen}",
+        fix=f"mend the package that declares it in the group {ENTRY_POINTS}",
+    )
+
+
+def _look_up(image: str) -> Image | None:
+    repository = repository_of(image)
+    if repository in IMAGES:
+        return IMAGES[repository]
+    point = _installed().get(repository)
+    return _load(point) if point else None
+
+
 def find_image(image: str) -> Image:
     """The image behind a reference such as `ghcr.io/buoyantio/emojivoto-web:v11`.
 
     Raises:
         ImageNotFound: no such repository; the message lists those that exist.
+        InvalidImageName: no image can have this name.
     """
-    found = IMAGES.get(repository_of(image))
+    if not _REFERENCE.fullmatch(image):
+        raise InvalidImageName(f'couldn\'t parse image name "{image}": invalid reference format')
+    found = _look_up(image)
     if found is None:
         raise ImageNotFound(
-            f'failed to pull image "{image}"',
-            seen=f"{repository_of(image)}: not found",
-            fix="the embedded cloud serves only: " + ", ".join(sorted(IMAGES)),
+            f'failed to resolve reference "{reference_of(image)}"',
+            seen=f"{reference_of(image)}: not found",
+            fix="the embedded cloud serves only: " + ", ".join(sorted({*IMAGES, *_installed()})),
         )
     return found
 
 
+def exposed_ports(image: str) -> tuple[int, ...]:
+    """Ports on which an image's programs listen without being told; none of an unknown image."""
+    try:
+        return find_image(image).exposed_ports
+    except (ImageNotFound, InvalidImageName):
+        return ()
+
+
 def has_shell(image: str) -> bool:
     """Whether the real image of a reference holds a shell; others are distroless."""
-    found = IMAGES.get(repository_of(image))
+    found = _look_up(image)
     return found is not None and found.has_shell
 
 
@@ -185,6 +262,7 @@ def find_program(image: str, argv: Sequence[str]) -> tuple[Program, tuple[str, .
 
     Raises:
         ImageNotFound: no such repository.
+        InvalidImageName: no image can have this name.
         CommandNotFound: the image has no such command.
     """
     programs = find_image(image).programs

@@ -49,6 +49,8 @@ class NodeConfig:
     """For ``providerID: digitalocean://…``."""
     find_program: FindProgram = catalog.find_program
     """The image catalog."""
+    exposed_ports: Callable[[str], Sequence[int]] = catalog.exposed_ports
+    """Ports on which an image's programs listen although no pod declares them."""
     has_shell: Callable[[str], bool] = catalog.has_shell
     """Whether the real image holds a shell and the usual tools, for exec."""
     kubelet_port: int = 0

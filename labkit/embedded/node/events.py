@@ -67,7 +67,7 @@ class EventRecorder:
             "involvedObject": involved,
             "reason": reason,
             "message": message,
-            "type": "Warning" if reason in _WARNINGS else "Normal",
+            "type": severity(reason, message),
             "source": {"component": "kubelet", "host": self._node},
             "reportingComponent": "kubelet",
             "reportingInstance": self._node,
@@ -112,8 +112,20 @@ class EventRecorder:
             del self._known[next(iter(self._known))]
 
 
+def severity(reason: str, message: str) -> str:
+    """Normal or Warning, as the kubelet has it.
+
+    The same reason stands for waiting before an image is pulled again, which is normal, and before
+    a failed container is started again, which is not.
+    """
+    if reason == "BackOff" and message.startswith("Back-off pulling"):
+        return "Normal"
+    return "Warning" if reason in _WARNINGS else "Normal"
+
+
 _WARNINGS = {
     "BackOff",
+    "ErrImageNeverPull",
     "Failed",
     "FailedMount",
     "FailedCreatePodSandBox",

@@ -6,6 +6,7 @@ Here that is a process of this machine in the container's folder, with the conta
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -105,7 +106,7 @@ class Exec:
         try:
             code = await (self._on_terminal() if self._tty else self._on_pipes())
         except (CommandNotFound, OSError) as problem:
-            return _not_started(problem, self._container)
+            return _not_started(problem)
         return exit_status(code)
 
     async def _on_pipes(self) -> int:
@@ -217,11 +218,12 @@ def exit_status(code: int) -> dict[str, Any]:
     }
 
 
-def _not_started(problem: Exception, container: Container) -> dict[str, Any]:
+def _not_started(problem: CommandNotFound | OSError) -> dict[str, Any]:
+    why = problem.what if isinstance(problem, CommandNotFound) else str(problem)
     text = (
         "error executing command in container: failed to exec in container: failed to start exec"
-        f' "{container.pod_uid}": OCI runtime exec failed: exec failed: unable to start container'
-        f" process: {str(problem).splitlines()[0]}: unknown"
+        f' "{secrets.token_hex(32)}": OCI runtime exec failed: exec failed: unable to start'
+        f" container process: {why}: unknown"
     )
     return {
         "metadata": {},

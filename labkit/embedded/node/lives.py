@@ -13,7 +13,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-from labkit.embedded.images.catalog import CommandNotFound, ImageNotFound, Program
+from labkit.embedded.images.catalog import (
+    CommandNotFound,
+    ImageNotFound,
+    InvalidImageName,
+    Program,
+)
 from labkit.embedded.kube import KubeError
 from labkit.embedded.node import containers, executing, hooks, logs
 from labkit.embedded.node.commands import has_command
@@ -23,6 +28,7 @@ from labkit.embedded.node.environment import ConfigProblem
 from labkit.embedded.node.logs import ContainerLog
 from labkit.embedded.node.probing import ContainerProbes
 from labkit.embedded.node.programs import Container
+from labkit.embedded.node.pulling import trouble_with
 from labkit.embedded.node.sockets import port_number
 from labkit.embedded.node.status import ContainerState
 from labkit.embedded.node.volumes import MountProblem
@@ -171,7 +177,10 @@ class ContainerLife:
                 self.ended.set()
                 self.ended = asyncio.Event()
                 log.close()
-        except (CommandNotFound, StartProblem) as problem:
+        except CommandNotFound as problem:
+            hint = f" ({problem.fix})" if problem.fix else ""
+            return self._start_failed(f"{problem.what}{hint}")
+        except StartProblem as problem:
             return self._start_failed(str(problem))
 
     async def _launch(
@@ -193,11 +202,12 @@ class ContainerLife:
         try:
             argv = await owner.arguments(self._spec)
             program, arguments = self._program(argv)
-            text = f'Container image "{state.image}" already present on machine'
-            owner.event("Pulled", text, state)
-            return program, arguments, await owner.prepare(self._spec, program, self._folder)
-        except ImageNotFound as problem:
+            container = await owner.prepare(self._spec, program, self._folder)
+        except (ImageNotFound, InvalidImageName) as problem:
             await self._pull_failed(problem)
+        except CommandNotFound:
+            self._tell_created()  # a container exists as soon as its image does
+            raise
         except (ConfigProblem, MountProblem, KubeError, OSError) as problem:
             message = str(problem)
             if state.waiting != ("CreateContainerConfigError", message):
@@ -205,6 +215,9 @@ class ContainerLife:
                 state.wait_for("CreateContainerConfigError", message)
                 owner.changed()
             await asyncio.sleep(_CONFIG_RETRY_S)
+        else:
+            self._tell_created()
+            return program, arguments, container
         return None
 
     def _program(self, argv: tuple[str, ...]) -> tuple[Program, tuple[str, ...]]:
@@ -217,13 +230,19 @@ class ContainerLife:
                 raise
             return Program("command", argv[0]), argv[1:]
 
+    def _tell_created(self) -> None:
+        image = f'Container image "{self.state.image}" already present on machine'
+        self._owner.event("Pulled", f"{image} and can be accessed by the pod", self.state)
+        self._owner.event("Created", "Container created", self.state)
+
     async def _attend(self, running: Running, log: ContainerLog) -> int:
         """Follow a started container to its end."""
         state, owner = self.state, self._owner
         seed = f"{owner.title}/{state.name}/{state.restarts}"
         state.run(f"labkit://{hashlib.sha256(seed.encode()).hexdigest()}")
-        owner.event("Created", f"Container created: {state.name}", state)
-        owner.event("Started", f"Container started: {state.name}", state)
+        owner.event("Started", "Container started", state)
+        if not self._spec.get("startupProbe") and not self._hook_of("postStart"):
+            self._has_started()  # told together with the start, as the kubelet does
         watch = asyncio.create_task(self._watch(running), name=f"probes of {state.name}")
         owner.changed()
         try:
@@ -238,12 +257,16 @@ class ContainerLife:
 
     async def _watch(self, running: Running) -> None:
         """The hook after the start, then the probes."""
-        hook = (self._spec.get("lifecycle") or {}).get("postStart")
+        hook = self._hook_of("postStart")
         if hook and not await self._hook(hook):
             self._owner.event("FailedPostStartHook", "PostStartHook failed", self.state)
             self._kill(running, "FailedPostStartHook")
             return
         await self._probes()
+
+    def _hook_of(self, moment: str) -> Mapping[str, Any] | None:
+        hook: Mapping[str, Any] | None = (self._spec.get("lifecycle") or {}).get(moment)
+        return hook
 
     async def _hook(self, hook: Mapping[str, Any]) -> bool:
         return await hooks.run_hook(
@@ -253,7 +276,7 @@ class ContainerLife:
     async def _end(self, running: Running, grace_s: float) -> None:
         """The hook before the end, within the grace; then SIGTERM and SIGKILL."""
         began = monotonic()
-        if (hook := (self._spec.get("lifecycle") or {}).get("preStop")) and grace_s > 0:
+        if (hook := self._hook_of("preStop")) and grace_s > 0:
             try:
                 async with asyncio.timeout(grace_s):
                     passed = await self._hook(hook)
@@ -279,11 +302,15 @@ class ContainerLife:
             on_dead=self._kill_unhealthy,
         )
         await found.startup()
+        if not self.state.started:
+            self._has_started()
+            self._owner.changed()
+        await found.watch()
+
+    def _has_started(self) -> None:
         self.state.started = True
         self.state.ready = not self._spec.get("readinessProbe")
         self._started.set()
-        self._owner.changed()
-        await found.watch()
 
     async def _execute(self, argv: Sequence[str]) -> tuple[int, str]:
         if self.container is None:
@@ -322,21 +349,23 @@ class ContainerLife:
         self._owner.changed()
         return _START_ERROR_EXIT
 
-    async def _pull_failed(self, problem: ImageNotFound) -> None:
+    async def _pull_failed(self, problem: ImageNotFound | InvalidImageName) -> None:
         state, owner = self.state, self._owner
-        text = str(problem)
-        owner.event("Failed", f'Failed to pull image "{state.image}": {text}', state)
-        owner.event("Failed", "Error: ErrImagePull", state)
-        state.wait_for("ErrImagePull", text)
+        trouble = trouble_with(state.image, self._spec.get("imagePullPolicy", ""), problem)
+        for reason, message in trouble.events:
+            owner.event(reason, message, state)
+        state.wait_for(trouble.reason, trouble.message)
         owner.changed()
         first, longest = owner.config.backoff_s
         delay = min(first * 2**self._pull_failures, longest)
         self._pull_failures += 1
-        await asyncio.sleep(min(1.0, delay / 2))
-        owner.event("BackOff", f'Back-off pulling image "{state.image}"', state)
-        owner.event("Failed", "Error: ImagePullBackOff", state)
-        state.wait_for("ImagePullBackOff", f'Back-off pulling image "{state.image}": {text}')
-        owner.changed()
+        if trouble.backs_off:
+            await asyncio.sleep(min(1.0, delay / 2))
+            text = f'Back-off pulling image "{state.image}"'
+            owner.event("BackOff", text, state)
+            owner.event("Failed", "Error: ImagePullBackOff", state)
+            state.wait_for("ImagePullBackOff", f"{text}: ErrImagePull: {trouble.message}")
+            owner.changed()
         await asyncio.sleep(delay)
 
     async def _back_off(self, ran_s: float) -> None:

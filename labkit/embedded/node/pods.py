@@ -232,7 +232,7 @@ class PodWorker:
         else:
             keeps = before and self.node.addresses.reserve(before)
             self.pod_ip = before if keeps else self.node.addresses.allocate()
-        self.sockets = sockets.allocate(self.pod["spec"])
+        self.sockets = sockets.allocate(self.pod["spec"], self.config.exposed_ports)
         self._volumes.update(self._view())
         delay = _SETUP_RETRY_S[0]
         announced = False

@@ -68,8 +68,10 @@ async def try_exec(probe: Mapping[str, Any], execute: Execute) -> Result:
     except TimeoutError:
         text = f'command "{" ".join(argv)}" timed out after {timing.timeout_s:g}s'
         return Result(False, f"command timed out: {text}")
-    except (CommandNotFound, OSError) as problem:
-        return Result(False, str(problem).splitlines()[0])
+    except CommandNotFound as problem:
+        return Result(False, problem.what)
+    except OSError as problem:
+        return Result(False, str(problem))
     return Result(code == 0, output)
 
 
@@ -88,16 +90,17 @@ async def try_probe(probe: Mapping[str, Any], locate: Locate, *, pod_ip: str) ->
         async with asyncio.timeout(timing.timeout_s):
             return await action(declared, address, virtual)
     except TimeoutError:
-        return Result(False, f"{_what(declared, virtual)}: context deadline exceeded")
+        if "httpGet" not in probe:
+            return Result(False, f"dial tcp {virtual}: i/o timeout")
+        text = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return Result(False, f"{_request(declared, virtual)}: {text}")
     except OSError:
-        return Result(
-            False, f"{_what(declared, virtual)}: dial tcp {virtual}: connect: connection refused"
-        )
+        refused = f"dial tcp {virtual}: connect: connection refused"
+        before = f"{_request(declared, virtual)}: " if "httpGet" in probe else ""
+        return Result(False, f"{before}{refused}")
 
 
-def _what(declared: Mapping[str, Any], virtual: str) -> str:
-    if "path" not in declared and "scheme" not in declared:
-        return "dial"
+def _request(declared: Mapping[str, Any], virtual: str) -> str:
     scheme = str(declared.get("scheme") or "HTTP").lower()
     return f'Get "{scheme}://{virtual}{declared.get("path") or "/"}"'
 
@@ -131,7 +134,7 @@ async def _http(declared: Mapping[str, Any], address: str, virtual: str) -> Resu
         writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode())
         status_line = (await reader.readline()).split(maxsplit=2)
         if len(status_line) < 2 or not status_line[1].isdigit():
-            return Result(False, f"{_what(declared, virtual)}: EOF")
+            return Result(False, f"{_request(declared, virtual)}: EOF")
         status = int(status_line[1])
         if 200 <= status < 400:
             return Result(True)

@@ -76,8 +76,8 @@ def node_status(name: str, config: NodeConfig) -> Object:
     """The Node's status: Ready."""
     capacity = capacity_of(config.size)
     addresses = [
-        {"type": "Hostname", "address": name},
         {"type": "InternalIP", "address": config.internal_ip},
+        {"type": "Hostname", "address": name},
     ]
     if config.external_ip:
         addresses.append({"type": "ExternalIP", "address": config.external_ip})

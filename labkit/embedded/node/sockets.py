@@ -6,7 +6,7 @@ proxy's listeners in a meshed pod), ``egress`` is the pod's way out.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,13 +69,20 @@ def declared_ports(container: Mapping[str, Any]) -> list[int]:
     return list(dict.fromkeys(ports))
 
 
-def allocate(spec: Mapping[str, Any]) -> PodSockets:
-    """Choose free sockets for a pod."""
+def allocate(
+    spec: Mapping[str, Any], exposed: Callable[[str], Sequence[int]] = lambda _: ()
+) -> PodSockets:
+    """Choose free sockets for a pod.
+
+    Args:
+        spec: of the pod.
+        exposed: ports of an image that its programs listen on though no container declares them.
+    """
     meshed = is_meshed(spec)
     app: dict[int, str] = {}
     for container in containers_of(spec):
         if container["name"] != PROXY_CONTAINER:
-            for port in declared_ports(container):
+            for port in (*declared_ports(container), *exposed(container.get("image", ""))):
                 app.setdefault(port, _free())
     if not meshed:
         return PodSockets(app=app, outside=dict(app), egress=_free(), meshed=False)

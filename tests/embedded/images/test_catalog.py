@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import sys
 import types
 from pathlib import Path
 
@@ -9,12 +10,16 @@ import pytest
 import yaml
 
 import labkit
-from labkit.embedded.images import pause
+from labkit.embedded.images import catalog, pause
 from labkit.embedded.images.catalog import (
     IMAGES,
     CommandNotFound,
     ImageNotFound,
+    InvalidImageName,
+    exposed_ports,
     find_program,
+    has_shell,
+    reference_of,
     repository_of,
 )
 
@@ -33,6 +38,26 @@ from labkit.embedded.images.catalog import (
 )
 def test_references_are_read_as_docker_reads_them(image, repository):
     assert repository_of(image) == repository
+
+
+@pytest.mark.parametrize(
+    ("image", "reference"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("localhost:5000/x/y", "localhost:5000/x/y:latest"),
+        ("x/y:1", "docker.io/x/y:1"),
+        ("x/y@sha256:" + "0" * 64, "docker.io/x/y@sha256:" + "0" * 64),
+    ],
+)
+def test_a_reference_is_completed(image, reference):
+    assert reference_of(image) == reference
+
+
+@pytest.mark.parametrize("image", ["", "Nginx:1", "nginx:::1", "a//b", "nginx:1@", "-x/y"])
+def test_what_can_be_no_image_is_told_so(image):
+    with pytest.raises(InvalidImageName, match="invalid reference format"):
+        find_program(image, ())
+    assert exposed_ports(image) == ()
 
 
 @pytest.mark.parametrize(
@@ -62,6 +87,58 @@ def test_what_is_not_there_is_refused_with_what_is():
         find_program("ghcr.io/buoyantio/emojivoto-web:v11", ("sh", "-c", "x"))
     with pytest.raises(CommandNotFound):
         find_program("cr.l5d.io/linkerd/controller:edge", ())
+
+
+INSTALLED = """
+from labkit.embedded.images.catalog import Image, Program
+
+SHOP = Image({"": Program("process", "shop")}, has_shell=True, exposed_ports=(8080,))
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a package that declares images by their entry points."""
+
+    def install(entry_points):
+        (tmp_path / "shop_images.py").write_text(INSTALLED)
+        facts = tmp_path / "shop_images-1.0.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-images\nVersion: 1.0\n")
+        (facts / "entry_points.txt").write_text(f"[labkit.images]\n{entry_points}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        _forget()
+
+    _forget()
+    yield install
+    _forget()
+    sys.modules.pop("shop_images", None)
+
+
+def _forget():
+    catalog._installed.cache_clear()
+    catalog._load.cache_clear()
+
+
+def test_an_installed_package_adds_images(install):
+    install("shop.example/web = shop_images:SHOP")
+    program, rest = find_program("shop.example/web:7", ("--fast",))
+    assert (program.entry, rest) == ("shop", ("--fast",))
+    assert has_shell("shop.example/web:7")
+    assert exposed_ports("shop.example/web:7") == (8080,)
+    with pytest.raises(ImageNotFound, match=r"shop\.example/web"):
+        find_program("shop.example/other", ())
+
+
+@pytest.mark.parametrize(
+    ("entry", "seen"),
+    [("shop_images:NOTHING", "AttributeError"), ("shop_images:Program", "not an Image")],
+)
+def test_a_broken_package_is_named(install, entry, seen):
+    install(f"shop.example/web = {entry}")
+    with pytest.raises(ImageNotFound, match=seen) as caught:
+        find_program("shop.example/web", ())
+    assert entry in str(caught.value)
 
 
 def test_every_entry_of_the_images_package_exists():

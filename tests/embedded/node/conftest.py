@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from labkit.embedded.images.catalog import CommandNotFound, ImageNotFound, Program
+from labkit.embedded.images.catalog import (
+    CommandNotFound,
+    ImageNotFound,
+    InvalidImageName,
+    Program,
+)
 from labkit.embedded.kube import KubeClient, KubeError, path_of
 from labkit.embedded.node.agent import NodeAgent
 from labkit.embedded.node.config import NodeConfig
@@ -132,7 +137,9 @@ def find_program(image: str, argv: Sequence[str]) -> tuple[Program, tuple[str, .
         if not argv or argv[0] not in PARTS.__dict__:
             raise CommandNotFound(f'exec: "{argv[0]}": executable file not found in $PATH')
         return Program("component", f"labkit_test_parts:{argv[0]}"), tuple(argv[1:])
-    raise ImageNotFound(f'failed to pull image "{image}"', seen="not found")
+    if "::" in image:
+        raise InvalidImageName(f'couldn\'t parse image name "{image}"')
+    raise ImageNotFound(f'failed to resolve reference "{image}"', seen="not found")
 
 
 @pytest.fixture(autouse=True)
