@@ -15,6 +15,7 @@ from labkit.folder import LabFolder
 from labkit.lab import Lab
 from labkit.params import Params, load_params
 from labkit.runs import run_lab
+from labkit.runs.sweep.running import require_consent_to_all
 
 
 @pytest.fixture
@@ -154,3 +155,19 @@ def test_where_nothing_is_billed_nothing_is_asked(tmp_path, monkeypatch):
     with terminal(monkeypatch):
         given = agreed(Lab.of(Params()), yes=False).approve_cost
     assert given is False
+
+
+def test_a_sweep_is_quoted_and_agreed_to_as_a_whole(lab_at, digitalocean):
+    """Six labs of 0.24998 USD an hour."""
+    with pytest.raises(StateError, match="Nobody has agreed to the cost of this sweep") as caught:
+        require_consent_to_all(lab_at(), 6)
+    assert caught.value.seen.startswith("6 points, each a lab of its own: 1.50 USD at list prices")
+    assert "at most 6.00 USD when each lives for its 4 hours" in caught.value.seen
+    assert "1.50 USD" in require_consent_to_all(lab_at(approve_cost=True), 6)
+    with pytest.raises(StateError, match="above max_cost_usd"):
+        require_consent_to_all(lab_at(approve_cost=True, max_cost_usd=0.5), 6)
+    assert creates(digitalocean) == []
+
+
+def test_a_sweep_where_nothing_is_billed_asks_nobody():
+    assert require_consent_to_all(Lab.of(Params()), 6) == ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.common import AsJson, Assignments, show, split
+from labkit.cli.common import AsJson, Assignments, Yes, show, split
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def sweep(
     ] = None,
     notebooks: Annotated[Path | None, typer.Option(help="folder of the notebooks")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="show the points, run none")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the walk for every pair of regions; the same command goes on where it was ended."""
@@ -45,7 +46,7 @@ def sweep(
         east=_regions(east),
         repetitions=repetitions,
         seed=seed,
-        overrides=split(p or []),
+        overrides=split([*(p or []), *(["approve_cost=true"] if yes else [])]),
         environ=os.environ,
     )
     root = folder or Path("runs") / _name(file, spec)
@@ -66,14 +67,18 @@ def _run(
     scheduler: str | None,
     notebooks: Path | None,
 ) -> "SweepResult":
+    from labkit.lab import Lab
     from labkit.runs.notebooks import find_notebooks
-    from labkit.runs.sweep.running import quoted, run_sweep
+    from labkit.runs.sweep.running import require_consent_to_all, run_sweep
 
     if notebooks is not None:
         find_notebooks(notebooks)
     done = folder.done()
-    price = quoted([point for point in spec.points() if point.digest not in done])
-    for note in (*_notes(spec, jobs), *([price] if price else [])):
+    left = [point for point in spec.points() if point.digest not in done]
+    notes = _notes(spec, jobs)
+    if left:
+        notes.append(require_consent_to_all(Lab.of(left[0].params), len(left)))
+    for note in filter(None, notes):
         typer.echo(note, err=True)
     return run_sweep(spec, folder, _runner(folder, jobs, scheduler), notebooks=notebooks)
 

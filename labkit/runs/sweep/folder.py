@@ -26,7 +26,7 @@ from typing import Any
 
 from labkit.errors import InputError, StateError
 from labkit.folder import home
-from labkit.runs.sweep.points import Point, SweepSpec
+from labkit.runs.sweep.points import CONSENT, Point, SweepSpec
 
 SCHEMA = "labkit.sweep/1"
 MARK = "sweep.json"
@@ -88,7 +88,11 @@ class SweepFolder:
             "order_seed": spec.seed,
             "repetitions": spec.repetitions,
             "points": [
-                {"name": p.name, "digest": p.digest, "params": p.params.model_dump(mode="json")}
+                {
+                    "name": p.name,
+                    "digest": p.digest,
+                    "params": p.params.model_dump(mode="json", exclude=CONSENT),
+                }
                 for p in points
             ],
         }

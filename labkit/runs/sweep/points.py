@@ -17,6 +17,9 @@ from labkit.params import Params
 MAX_POINTS = 10_000
 MAX_REPETITIONS = 1_000
 LAB_PREFIX = "sweep-"
+CONSENT = {"approve_cost", "max_cost_usd"}
+"""Whether a point may be run, not what it is: no part of its digest."""
+
 
 Pair = tuple[str, str]
 
@@ -78,7 +81,8 @@ def point(base: Params, pair: Pair, repetition: int) -> Point:
         "repetition": repetition,
         "seed": (base.seed + repetition - 1) % 2**32,
     }
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    identity = {key: value for key, value in values.items() if key not in CONSENT}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Point(Params(lab_name=f"{LAB_PREFIX}{digest[:12]}", **values), digest)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from labkit.errors import LabkitError
+from labkit.clouds import affordable
+from labkit.clouds.costs import usd
+from labkit.errors import LabkitError, StateError
 from labkit.lab import Lab
 from labkit.runs.headless import terminate_as_interrupt
 from labkit.runs.sweep import results
@@ -206,20 +208,32 @@ def _closing(runner: Runner) -> Iterator[None]:
         runner.close()
 
 
-def quoted(points: Sequence[Point]) -> str | None:
-    """What the labs of some points would cost together; None where nothing is billed."""
-    if not points:
-        return None
-    lab = Lab.of(points[0].params)
+def require_consent_to_all(lab: Lab, number: int) -> str:
+    """The quote of a sweep, when it was agreed to; empty where nothing is billed.
+
+    Args:
+        lab: of one of the points; all cost the same.
+        number: how many points.
+
+    Raises:
+        StateError: nobody has agreed, or one lab is above the cap; nothing was created.
+    """
     if not lab.cloud.bills:
-        return None
-    quote = lab.cloud.quote()
-    hour, life = quote.usd_per_hour, quote.usd_for(lab.params.ttl_hours)
-    return (
-        f"{len(points)} points, each a lab of {hour:.2f} USD an hour at list prices: "
-        f"{hour * len(points):.2f} USD when each takes an hour, at most "
-        f"{life * len(points):.2f} USD by their time to live"
+        return ""
+    quote = affordable(lab.cloud, lab.params)
+    life = lab.params.ttl_hours
+    text = (
+        f"{number} points, each a lab of its own: {usd(quote.usd_per_hour * number)} USD at list "
+        f"prices when each takes an hour, at most {usd(quote.usd_for(life) * number)} USD when "
+        f"each lives for its {life:g} hours"
     )
+    if not lab.params.approve_cost:
+        raise StateError(
+            "Nobody has agreed to the cost of this sweep; nothing was created",
+            seen=text,
+            fix="`labkit sweep --yes`; --plan lists the points",
+        )
+    return text
 
 
 def _say(line: str) -> None:

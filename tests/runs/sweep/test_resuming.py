@@ -83,8 +83,8 @@ def test_a_failed_point_is_told_passed_by_and_tried_again(sweep):
 
 
 def test_a_killed_worker_of_a_dask_cluster_costs_its_point_one_repetition(sweep, wait):
-    process = begin(sweep, wait_for(wait), "--scheduler", "local", "--jobs", "2")
-    (child,) = wait(sweep.children, "the running point")
+    process = begin(sweep, wait_for(wait), "--scheduler", "local", "--jobs", "2")  # both run
+    child = wait(sweep.children, "the running points")[0]
     psutil.Process(child.ppid()).kill()
     wait(lambda: not child.is_running(), "the point to see that its worker is gone", timeout_s=60)
     sweep.go.touch()
