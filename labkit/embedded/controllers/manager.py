@@ -57,13 +57,14 @@ async def run_all(kube: KubeClient, *, options: Options) -> None:
         options: see `Options`.
     """
     async with SharedInformers.open(kube) as informers, asyncio.TaskGroup() as group:
-        for name, start in _controllers(kube, informers, options).items():
+        for name, start in controllers(kube, informers, options).items():
             group.create_task(_keep_running(name, start), name=f"controller {name}")
 
 
-def _controllers(
+def controllers(
     kube: KubeClient, informers: SharedInformers, options: Options
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """What starts each controller, by its name."""
     events = EventWriter(kube)
     discovery = Discovery(kube)
     table: dict[str, Callable[[], Awaitable[None]]] = {

@@ -189,6 +189,9 @@ def test_the_session_is_answered_as_recorded(lab: Path, tmp_path: Path):
     transcript = transcripts.read(RECORDED)
     assert len(transcript.commands) == 159
     declared = transcripts.read_differences(HERE / "differences.yaml")
+    typed = {command.number: command.line for command in transcript.commands}
+    for row in declared:
+        assert row.commands.items() <= typed.items(), row.what
     session = Session(lab, tmp_path, transcript.files)
     problems: list[str] = []
     for command in transcript.commands:

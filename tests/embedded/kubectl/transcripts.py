@@ -164,7 +164,8 @@ class Difference:
 
     what: str
     reason: str
-    commands: tuple[int, ...]
+    commands: dict[int, str]
+    """By number, as they are typed."""
     patterns: tuple[str, ...]
     """Of whole lines: `- …` that only the transcript has, `+ …` that only the cluster has."""
     seen: set[int | str] = field(default_factory=set)
@@ -192,7 +193,7 @@ def read_differences(path: Path) -> list[Difference]:
         Difference(
             row["what"],
             " ".join(row["reason"].split()),
-            tuple(row["commands"]),
+            row["commands"],
             (
                 *(f"- {line}" for line in row.get("recorded", ())),
                 *(f"+ {line}" for line in row.get("here", ())),
