@@ -41,9 +41,9 @@ class CoverageError(Exception):
 
 def operations() -> Table:
     """Operations of the DigitalOcean emulator."""
-    from labkit.embedded.digitalocean.routes import ROUTES
+    from labkit.embedded.digitalocean.routes import CONTROL, ROUTES
 
-    found = [f"{r.method} {r.path}" for r in ROUTES if r.path.startswith("/v2/")]
+    found = [f"{r.method} {r.path}" for r in (*ROUTES, *CONTROL) if r.method != "*"]
     return Table("Operation", (), dict.fromkeys(found, ()))
 
 

@@ -28,7 +28,7 @@ from labkit.latency.schema import REQUESTS
 
 requests = open_samples("runs/*-syd1", schema=REQUESTS)  # a run, a file, a folder of runs, a glob
 counted = ds.field("warmup") == False
-frame = requests.read(["instrument", "latency_us"], where=counted)   # a pandas DataFrame
+frame = requests.read(["instrument", "latency_us"], where=counted)  # a pandas DataFrame
 ```
 
 Nothing is read before `read`, and then only the columns and rows that are asked for. A file that is
@@ -38,7 +38,7 @@ too: `pd.read_parquet("runs/…/samples/requests.parquet")`, DuckDB, Polars.
 ```python
 from labkit.latency.summarising import summarise
 
-summarise(requests)   # one row per pair of regions and instrument: n, mean, quantiles, intervals
+summarise(requests)  # one row per pair of regions and instrument: n, mean, quantiles, intervals
 ```
 
 ## Rules
