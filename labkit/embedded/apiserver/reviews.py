@@ -111,9 +111,6 @@ def _attributes(spec: Object, call: Call) -> Attributes:
 def _rules_status(backend: Backend, user: User, spec: Object) -> Object:
     resources: list[Object] = []
     paths: list[Object] = []
-    if "system:masters" in user.groups:
-        resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-        paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
     for rule, _ in backend.authorizer.rules(user, str(spec.get("namespace") or "")):
         if rule.get("nonResourceURLs"):
             found = {"verbs": rule["verbs"], "nonResourceURLs": rule["nonResourceURLs"]}

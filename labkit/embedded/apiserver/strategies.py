@@ -27,6 +27,7 @@ _SERVER_OWNED = (
     "namespace",
     "selfLink",
 )
+_JOB_UID = "batch.kubernetes.io/controller-uid"
 _KEEPS_STATUS_ON_CREATE = {"nodes"}
 _STATUS_ENDPOINT_KEEPS_LABELS = {"pods", "nodes", "services", "namespaces"}
 """Kinds whose status endpoint may change labels and annotations, too."""
@@ -169,6 +170,28 @@ def prepare_create(obj: Object, resource: Resource) -> None:
             obj["status"] = {"loadBalancer": {}}
         case "persistentvolumeclaims" | "persistentvolumes":
             obj["status"] = {"phase": "Pending"}
+        case "batch/jobs":
+            _select_own_pods(obj)
+
+
+def _select_own_pods(job: Object) -> None:
+    """Selector and labels by which a Job knows its pods, unless it says that it has its own."""
+    metadata, spec = job["metadata"], job.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("template"), dict):
+        return  # validation will say so
+    template = spec["template"].setdefault("metadata", {})
+    labels = dict(template.get("labels") or {})
+    given = dict(labels)
+    if not spec.get("manualSelector"):
+        uid, name = metadata["uid"], metadata.get("name")
+        for prefix in ("batch.kubernetes.io/", ""):
+            labels.setdefault(f"{prefix}controller-uid", uid)
+            labels.setdefault(f"{prefix}job-name", name)
+        template["labels"] = labels
+        matched = spec.setdefault("selector", {}).setdefault("matchLabels", {})
+        matched.setdefault(_JOB_UID, labels[_JOB_UID])
+    if not metadata.get("labels") and labels:
+        metadata["labels"] = given or dict(labels)
 
 
 def prepare_update(new: Object, old: Object, call: Call) -> Object:

@@ -354,6 +354,9 @@ async def test_access_reviews_answer_kubectl_auth(kubectl: Kubectl) -> None:
     await kubectl("create rolebinding viewer --role=viewer --user=alice")
     assert (await kubectl("auth can-i list pods --as=alice")).out == "yes\n"
     assert "west-admin" in (await kubectl("auth whoami")).out
+    everything = [line.split() for line in (await kubectl("auth can-i --list")).out.splitlines()]
+    assert everything.count(["*.*", "[]", "[]", "[*]"]) == 1
+    assert everything.count(["[*]", "[]", "[*]"]) == 1
     described = (await kubectl("describe role viewer")).out
     assert described.split()[-4:] == ["[]", "[]", "[get", "list]"]
 

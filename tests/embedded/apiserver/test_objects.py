@@ -64,3 +64,32 @@ async def test_a_replace_without_generate_name_drops_it(kube: KubeClient):
     del patched["metadata"]["generateName"]
     replaced = await kube.replace(path, patched)
     assert "generateName" not in replaced["metadata"]
+
+
+def job(**spec):
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x"}]}}
+    return {"metadata": {"name": "once"}, "spec": {"template": template, **spec}}
+
+
+async def test_a_job_selects_its_own_pods(kube: KubeClient):
+    made = await kube.create(path_of("batch/v1", "jobs", "default"), job())
+    uid = made["metadata"]["uid"]
+    own = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": "once",
+        "controller-uid": uid,
+        "job-name": "once",
+    }
+    spec = made["spec"]
+    assert spec["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    assert spec["template"]["metadata"]["labels"] == own
+    assert made["metadata"]["labels"] == own
+
+
+async def test_a_job_with_a_selector_of_its_own_keeps_it(kube: KubeClient):
+    template = {**job()["spec"]["template"], "metadata": {"labels": {"app": "x"}}}
+    given = {"matchLabels": {"app": "x"}}
+    body = job(manualSelector=True, selector=given, template=template)
+    made = await kube.create(path_of("batch/v1", "jobs", "default"), body)
+    assert made["spec"]["selector"] == given
+    assert made["spec"]["template"]["metadata"]["labels"] == {"app": "x"}
