@@ -28,7 +28,7 @@ from labkit.embedded.node.environment import ConfigProblem
 from labkit.embedded.node.logs import ContainerLog
 from labkit.embedded.node.probing import ContainerProbes
 from labkit.embedded.node.programs import Container
-from labkit.embedded.node.pulling import trouble_with
+from labkit.embedded.node.retries import Retries
 from labkit.embedded.node.sockets import port_number
 from labkit.embedded.node.status import ContainerState
 from labkit.embedded.node.volumes import MountProblem
@@ -96,8 +96,8 @@ class ContainerLife:
         self._spec = spec
         self._policy = policy
         self._folder = folder
-        self._crashes = 0
-        self._pull_failures = 0
+        self._retries = Retries(owner, state)
+        self._redefined = False
         self._running: Running | None = None
         self._stopping = False
         self._started = asyncio.Event()
@@ -138,13 +138,26 @@ class ContainerLife:
             code = await self._run_once()
             if self._stopping:
                 return
-            if code is not None:
+            if code is None:
+                continue
+            if not self._redefined:
                 if not self._policy.again(code):
                     self.state.finished = True
                     self._owner.changed()
                     return
-                await self._back_off(monotonic() - began)
-                self.state.restarts += 1
+                await self._retries.after_end(monotonic() - began)
+            self._redefined = False
+            self.state.restarts += 1
+
+    def redefine(self, spec: Mapping[str, Any]) -> None:
+        """The pod's spec has another image for it, the one thing that may change: run that."""
+        self._spec = spec
+        self.state.image = spec["image"]
+        self._retries.begin_anew()
+        if self._running is not None and not self._stopping:
+            self._redefined = True
+            text = f"Container {self.state.name} definition changed, will be restarted"
+            self._kill(self._running, text)
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop it for good; its last state stays."""
@@ -204,7 +217,8 @@ class ContainerLife:
             program, arguments = self._program(argv)
             container = await owner.prepare(self._spec, program, self._folder)
         except (ImageNotFound, InvalidImageName) as problem:
-            await self._pull_failed(problem)
+            policy = self._spec.get("imagePullPolicy", "")
+            await self._retries.after_pull(problem, policy=policy)
         except CommandNotFound:
             self._tell_created()  # a container exists as soon as its image does
             raise
@@ -349,47 +363,6 @@ class ContainerLife:
         self._owner.changed()
         return _START_ERROR_EXIT
 
-    async def _pull_failed(self, problem: ImageNotFound | InvalidImageName) -> None:
-        state, owner = self.state, self._owner
-        trouble = trouble_with(state.image, self._spec.get("imagePullPolicy", ""), problem)
-        for reason, message in trouble.events:
-            owner.event(reason, message, state)
-        state.wait_for(trouble.reason, trouble.message)
-        owner.changed()
-        first, longest = owner.config.backoff_s
-        delay = min(first * 2**self._pull_failures, longest)
-        self._pull_failures += 1
-        if trouble.backs_off:
-            await asyncio.sleep(min(1.0, delay / 2))
-            text = f'Back-off pulling image "{state.image}"'
-            owner.event("BackOff", text, state)
-            owner.event("Failed", "Error: ImagePullBackOff", state)
-            state.wait_for("ImagePullBackOff", f"{text}: ErrImagePull: {trouble.message}")
-            owner.changed()
-        await asyncio.sleep(delay)
-
-    async def _back_off(self, ran_s: float) -> None:
-        """Wait before the next start: not at all the first time, then 10 s doubling to 5 min."""
-        config = self._owner.config
-        if ran_s >= config.backoff_reset_s:
-            self._crashes = 0
-        self._crashes += 1
-        if self._crashes == 1:
-            return
-        first, longest = config.backoff_s
-        delay = min(first * 2 ** (self._crashes - 2), longest)
-        name, title = self.state.name, self._owner.title
-        pod = title.partition("_")[0]
-        text = f"Back-off restarting failed container {name} in pod {title}"
-        self._owner.event("BackOff", text, self.state)
-        self.state.wait_for(
-            "CrashLoopBackOff",
-            f"back-off {_duration(delay)} restarting failed container={name} pod={title}",
-        )
-        logger.debug("container %s of pod %s waits %.0f s", name, pod, delay)
-        self._owner.changed()
-        await asyncio.sleep(delay)
-
     def _forget_old_logs(self) -> None:
         for path in self._folder.glob("*.log*"):
             number = path.name.partition(".")[0]
@@ -400,8 +373,3 @@ class ContainerLife:
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("the container %s is lost", task.get_name(), exc_info=error)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -81,10 +81,18 @@ class PodWorker:
         if _version(pod) >= _version(self.pod):
             self.pod = pod
             self._volumes.update(self._view())
+            self._take_images()
         if pod["metadata"].get("deletionTimestamp"):
             self._leaving.set()
         if pod["spec"].get("readinessGates"):
             self._status.changed()
+
+    def _take_images(self) -> None:
+        """Containers whose image changed run the new one."""
+        for spec, _ in containers_by_kind(self.pod["spec"]):
+            life = self.lives[spec["name"]]
+            if life.state.image != spec["image"] and not life.state.finished:
+                life.redefine(spec)
 
     async def taken_over(self) -> None:
         """Wait until the API server no longer says what an earlier daemon wrote."""

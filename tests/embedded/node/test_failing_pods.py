@@ -129,6 +129,35 @@ async def test_describe_tells_the_story_of_a_failing_pod(node, apiserver, story)
     assert [line for line in unexpected if " BackOff " not in line] == []
 
 
+def status_of(pod):
+    return (pod["status"].get("containerStatuses") or [{}])[0]
+
+
+async def test_another_image_mends_a_pod(node, apiserver):
+    """The learner's usual mistake and its repair, by `kubectl set image`."""
+    await node.create(
+        {"containers": [{"name": "app", "image": "nosuch:1", "command": ["sleeper"]}]}
+    )
+    await node.wait(lambda pod: status_of(pod).get("state", {}).get("waiting"))
+    await kubectl(apiserver, "set", "image", "pod/web", "app=test/parts:v1")
+    found = status_of(await node.wait(lambda pod: status_of(pod).get("ready"), within_s=30))
+    assert (found["image"], found["restartCount"]) == ("test/parts:v1", 0)
+
+
+async def test_a_running_container_is_replaced_when_its_image_changes(node, apiserver):
+    await node.create({"containers": [{**PARTS, "command": ["sleeper"]}], "restartPolicy": "Never"})
+    await node.wait(lambda pod: status_of(pod).get("ready"), within_s=30)
+    await kubectl(apiserver, "set", "image", "pod/web", "app=test/parts:v2")
+
+    def restarted(pod):
+        return status_of(pod).get("restartCount") == 1 and status_of(pod)["ready"]
+
+    found = status_of(await node.wait(restarted, within_s=30))
+    assert found["image"] == "test/parts:v2"
+    described = await kubectl(apiserver, "describe", "pod", "web")
+    assert "Container app definition changed, will be restarted" in described
+
+
 async def kubectl(apiserver, *arguments):
     process = await asyncio.create_subprocess_exec(
         KUBECTL,
