@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from importlib import import_module
 
 NAMES = ("help", "up", "relay", "apiserver", "memory", "lab", "intervals")
+LONG = ("sweep",)
+"""Only when named: they take longer than all others together."""
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES + LONG)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, a shorter measurement")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in NAMES]
+    unknown = [name for name in options.names if name not in NAMES + LONG]
     if unknown:
-        parser.error(f"no such table: {', '.join(unknown)}; choose of {', '.join(NAMES)}")
+        parser.error(f"no such table: {', '.join(unknown)}; choose of {', '.join(NAMES + LONG)}")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.system()} {platform.machine()}, "

@@ -28,7 +28,7 @@ class Home:
 
     folder: Path
 
-    def labkit(self, *arguments: str) -> str:
+    def labkit(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         """Run `labkit ARGUMENTS` and return what it printed.
 
         Raises:
@@ -41,7 +41,7 @@ class Home:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=COMMAND_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
         if done.returncode != 0:

@@ -27,10 +27,14 @@ from labkit.lab import Lab
 from labkit.params import Params, to_papermill
 from labkit.runs import receipt, report, summary
 from labkit.runs.folder import RunFolder
+from labkit.runs.kernels import Kernels
 from labkit.runs.notebooks import execute, find_notebooks
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CLEANUP = "99_cleanup"
+UNDISTURBED = {"10_latency"}
+"""Nothing is started beside these: they measure."""
+
 SECRET_LENGTH = 8
 """Shorter values are no tokens, and replacing them would garble a notebook."""
 
@@ -75,7 +79,9 @@ def run_lab(
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
             written.
     """
-    chapters = find_notebooks(notebooks)
+    chapters = [
+        chapter for chapter in find_notebooks(notebooks) if not (keep and chapter.stem == CLEANUP)
+    ]
     _refuse_a_running_lab(params)
     require_consent(Lab.of(params).cloud, params)
     folder = RunFolder.create(runs, params, name=name)
@@ -87,10 +93,7 @@ def run_lab(
     _say(f"run folder: {_short(folder.root)}")
     with _environment(folder, params), _echo(folder.log), terminate_as_interrupt():
         try:
-            for chapter in chapters:
-                if keep and chapter.stem == CLEANUP:
-                    continue
-                _run_chapter(chapter, folder, params, timings)
+            _run_chapters(chapters, folder, params, timings)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
             error = caught
             _log(folder, f"✘ {str(caught) or 'interrupted'}")
@@ -121,8 +124,25 @@ def _refuse_a_running_lab(params: Params) -> None:
     )
 
 
+def _run_chapters(
+    chapters: Sequence[Path], folder: RunFolder, params: Params, timings: dict[str, float]
+) -> None:
+    with Kernels(chapters[0].parent if chapters else Path()) as kernels:
+        if chapters:
+            kernels.prepare()
+        for chapter in chapters:
+            ahead = chapter is not chapters[-1] and chapter.stem not in UNDISTURBED
+            _run_chapter(chapter, folder, params, timings, kernels=kernels, ahead=ahead)
+
+
 def _run_chapter(
-    chapter: Path, folder: RunFolder, params: Params, timings: dict[str, float]
+    chapter: Path,
+    folder: RunFolder,
+    params: Params,
+    timings: dict[str, float],
+    *,
+    kernels: Kernels,
+    ahead: bool,
 ) -> None:
     started = time.monotonic()
     _log(folder, f"▶ {chapter.stem}")
@@ -132,6 +152,8 @@ def _run_chapter(
             folder.root / "notebooks" / chapter.name,
             parameters=to_papermill(params),
             hide=lambda: hidden_paths(params, folder.root) | known_secrets(params),
+            kernels=kernels,
+            ahead=ahead,
         )
     finally:
         timings[chapter.stem] = round(time.monotonic() - started, 2)
@@ -240,10 +262,12 @@ def _environment(folder: RunFolder, params: Params) -> Iterator[None]:
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the run like Ctrl-C, so that the teardown runs."""
+    """SIGTERM ends the run like Ctrl-C, so that the teardown runs; a second one changes nothing."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
+        # Asked once is enough, the lab is to go down; SIG_IGN would pass on to commands.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():

@@ -5,11 +5,9 @@ papermill itself only warns about an unknown one. The executed notebook is clean
 this machine and of secrets before it is kept.
 """
 
-import asyncio
 import json
 import logging
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import LabkitError, StateError
 from labkit.imports import without
+from labkit.runs.kernels import Kernels
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -26,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 ORDER = re.compile(r"^\d\d_[a-z_]+\.ipynb$")
 CELL_TIMEOUT_S = 900
-SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - $TMPDIR is too long for sockets on macOS
 SECRET = re.compile(
     r"do[opr]_v1_[0-9a-f]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
@@ -92,6 +90,8 @@ def execute(
     *,
     parameters: Mapping[str, Any],
     hide: Callable[[], Mapping[str, str]],
+    kernels: Kernels | None = None,
+    ahead: bool = False,
 ) -> Executed:
     """Execute a notebook and keep it with its output.
 
@@ -101,6 +101,8 @@ def execute(
         parameters: validated values; those the notebook does not declare are left out.
         hide: gives text → what to write instead in the kept notebook; asked after the run,
             because the run makes the lab's secrets.
+        kernels: where its kernel is from; None starts one.
+        ahead: start the next notebook's kernel meanwhile.
 
     Raises:
         NotebookFailed: a cell failed, took too long, or its kernel died.
@@ -115,7 +117,10 @@ def execute(
     started = time.monotonic()
     failure: NotebookFailed | None = None
     try:
-        _papermill(notebook, output, chosen)
+        with (kernels or Kernels(notebook.parent)).next() as manager:
+            if kernels is not None and ahead:
+                kernels.prepare()
+            _papermill(notebook, output, chosen, manager)
     except PapermillExecutionError as error:
         failure = NotebookFailed(
             notebook.name,
@@ -148,35 +153,22 @@ def _without_answer(notebook: Path, output: Path, error: Exception) -> NotebookF
     )
 
 
-def _papermill(notebook: Path, output: Path, parameters: Mapping[str, Any]) -> None:
-    """Run one notebook; its kernel talks over unix sockets, which other users cannot read."""
+def _papermill(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], manager: "AsyncKernelManager"
+) -> None:
     import papermill
-    from jupyter_client.manager import AsyncKernelManager
 
-    with tempfile.TemporaryDirectory(prefix="labkit-kernel-", dir=SHORT_TEMPORARY) as folder:
-        manager = AsyncKernelManager(
-            kernel_name="python3", transport="ipc", ip=str(Path(folder) / "k")
-        )
-        try:
-            papermill.execute_notebook(
-                notebook,
-                str(output).replace("{", "{{").replace("}", "}}"),
-                parameters=dict(parameters),
-                cwd=notebook.parent,
-                progress_bar=False,
-                autosave_cell_every=0,
-                request_save_on_cell_execute=True,
-                execution_timeout=CELL_TIMEOUT_S,
-                km=manager,
-            )
-        finally:
-            # papermill leaves a kernel manager that it was given to its giver
-            if manager.has_kernel:
-                asyncio.run(_shut_down(manager))
-
-
-async def _shut_down(manager: "AsyncKernelManager") -> None:
-    await manager.shutdown_kernel(now=True)
+    papermill.execute_notebook(
+        notebook,
+        str(output).replace("{", "{{").replace("}", "}}"),
+        parameters=dict(parameters),
+        cwd=notebook.parent,
+        progress_bar=False,
+        autosave_cell_every=0,
+        request_save_on_cell_execute=True,
+        execution_timeout=CELL_TIMEOUT_S,
+        km=manager,
+    )
 
 
 def clean(notebook: Path, *, hide: Mapping[str, str]) -> None:

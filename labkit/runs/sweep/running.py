@@ -5,6 +5,7 @@ in a row end the sweep, because what breaks them all would break the rest, and o
 one costs money.
 """
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ class _Count:
         if self.finished_now and self.done < self.total:
             mean_s = self.seconds / self.finished_now
             rounds = -(-(self.total - self.done) // max(1, self.jobs))
-            text += f", about {mean_s * rounds / 60:.0f} min"
+            text += f", about {math.ceil(mean_s * rounds / 60)} min"
         return text
 
 
@@ -165,6 +166,8 @@ class _Lead:
                 return
 
     def _start(self, point: Point) -> None:
+        if self._folder.attempts(point):
+            _say(f"… {point.name}: looking for what an earlier attempt left, and ending it")
         try:
             self._runner.start(point, _job(point, self._folder, self._notebooks, self._runner.jobs))
         except LabkitError as error:  # what an earlier attempt left cannot be ended

@@ -1,0 +1,74 @@
+"""Kernels that are started ahead: each notebook has a fresh one, and none is left."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import psutil
+import pytest
+
+KERNELSPEC = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from labkit.runs.kernels import Kernels
+from labkit.runs.notebooks import execute
+import psutil
+
+def kernels():
+    return [p.pid for p in psutil.Process().children(recursive=True) if "ipykernel" in str(p.cmdline())]
+
+folder = Path(sys.argv[1])
+seen = {}
+with Kernels(folder) as waiting:
+    waiting.prepare()
+    first = kernels()
+    execute(folder / "01_a.ipynb", folder / "a.out", parameters={}, hide=dict, kernels=waiting, ahead=True)
+    second = kernels()
+    if sys.argv[2] == "kill":
+        killed = psutil.Process(second[0])
+        killed.kill()
+        killed.wait(20)
+    execute(folder / "02_b.ipynb", folder / "b.out", parameters={}, hide=dict, kernels=waiting, ahead=True)
+    third = kernels()
+print(json.dumps({"first": first, "second": second, "third": third, "after": kernels()}))
+"""
+
+
+def output(path):
+    cells = json.loads(path.read_text())["cells"]
+    return "".join("".join(item["text"]) for cell in cells for item in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("fate", ["live", "kill"])
+def test_every_notebook_has_a_fresh_kernel_in_its_folder_and_none_is_left(tmp_path, fate):
+    source = (
+        "import os, sys\n"
+        "print(os.getpid(), os.getcwd(), 'labkit.lab' in sys.modules, 'secret' in globals(),"
+        " 'labkit' in globals())\nsecret = 1"
+    )
+    for name in ("01_a", "02_b"):
+        cell = nbformat.v4.new_code_cell(source)
+        notebook = nbformat.v4.new_notebook(cells=[cell], metadata=KERNELSPEC)
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DRIVER, str(tmp_path), fate],
+        env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    pids = json.loads(done.stdout.splitlines()[-1])
+    a, b = (output(tmp_path / name).split() for name in ("a.out", "b.out"))
+    assert a[1:] == [str(tmp_path.resolve()), "True", "False", "False"]
+    assert int(a[0]) == pids["first"][0]
+    assert b[3:] == ["False", "False"], "nothing of the first notebook, nothing bound beforehand"
+    assert (int(b[0]) == pids["second"][0]) == (fate == "live")
+    assert len(pids["second"]) == len(pids["third"]) == 1
+    assert pids["after"] == []
+    assert not any(psutil.pid_exists(pid) for pid in pids["third"])
