@@ -77,6 +77,12 @@ class LabContext:
         folder = os.environ.get("LABKIT_RUN_FOLDER")
         return Path(folder).name if folder else self.params.lab_name
 
+    def given_rtt_ms(self) -> float | None:
+        """The round trip that the user gave, live or as a parameter, ms; None: the pair's own."""
+        control = self.cloud.wan()
+        live = None if control is None else control.show().given_rtt_ms
+        return self.params.wan_rtt_ms if live is None else live
+
     def kubernetes(self, cluster: str) -> Kubernetes:
         """The API of one cluster.
 

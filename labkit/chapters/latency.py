@@ -102,7 +102,12 @@ def _wan(lab: LabContext, start: float, end: float) -> dict[str, Any] | None:
         return None
     state = control.show()
     changes = [vars(change) for change in state.between(start, end)]
-    return {**vars(state.now), "changed": state.changed, "changes": changes}
+    return {
+        **vars(state.now),
+        "given_rtt_ms": state.given_rtt_ms,
+        "changed": state.changed,
+        "changes": changes,
+    }
 
 
 def _pause(seconds: float, what: str, shown: Progress) -> None:

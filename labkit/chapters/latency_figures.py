@@ -37,7 +37,8 @@ class Measurement:
         self.lasting = [Golden(**row) for row in facts["lasting"]]
         self.regions = dict(lab.regions)
         self.wan: dict[str, Any] = facts.get("wan") or {}
-        given = self.wan["rtt_ms"] if self.wan.get("changed") else lab.params.wan_rtt_ms
+        live = self.wan.get("given_rtt_ms")
+        given = lab.params.wan_rtt_ms if live is None else live
         self.rtt: Rtt = rtt(self.regions[WEST], self.regions[EAST], override_ms=given)
         requests = dataset.open_samples(lab.results, schema=REQUESTS).read()
         over = (requests["destination_cluster"] == EAST) & (requests["instrument"] == "tap")

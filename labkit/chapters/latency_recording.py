@@ -25,7 +25,7 @@ Row = dict[str, Any]
 def place(lab: LabContext, *, source: str = WEST, destination: str = EAST) -> Row:
     """The columns that place a row: run, regions, round trip."""
     regions = lab.regions
-    known = rtt(regions[WEST], regions[EAST], override_ms=lab.params.wan_rtt_ms)
+    known = rtt(regions[WEST], regions[EAST], override_ms=lab.given_rtt_ms())
     return {
         "run": lab.run_name,
         "repetition": lab.params.repetition,

@@ -35,6 +35,7 @@ class EmbeddedCloud(DigitalOceanCloud):
     def __init__(self, params: Params, folder: LabFolder) -> None:
         super().__init__(params, folder)
         self.linkerd_command = (str(folder.commands / "linkerd"),)
+        self._wan_control: EmbeddedWan | None = None
 
     def secrets(self) -> list[str]:
         """The token of the embedded account."""
@@ -56,8 +57,10 @@ class EmbeddedCloud(DigitalOceanCloud):
         Raises:
             StateError: the cloud does not run.
         """
-        pair = (self._params.west_region, self._params.east_region)
-        return EmbeddedWan(WanApi(**self._door()), pair)
+        if self._wan_control is None:
+            pair = (self._params.west_region, self._params.east_region)
+            self._wan_control = EmbeddedWan(WanApi(**self._door()), pair)
+        return self._wan_control
 
     def _door(self) -> dict[str, Any]:
         """Endpoint, authority and token of the running cloud."""
@@ -83,7 +86,7 @@ class EmbeddedCloud(DigitalOceanCloud):
         wan.write_text(json.dumps(self._wan()))
         _write_launcher(self._folder.commands / "linkerd", "labkit.embedded.linkerd")
         facts = self._daemon("start", "--grouping", self._params.proxy_grouping, "--wan", str(wan))
-        self._client = None
+        self._client = self._wan_control = None
         return not facts["already"]
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
@@ -126,7 +129,7 @@ class EmbeddedCloud(DigitalOceanCloud):
 
     def stop(self) -> dict[str, Any]:
         """End the daemon and everything it started, whatever state it is in."""
-        self._client = None
+        self._client = self._wan_control = None
         stopped = super().stop()
         if self._folder.cloud_state.exists():
             stopped = self._daemon("stop", "--forget")

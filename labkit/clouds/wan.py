@@ -52,6 +52,11 @@ class WanState:
     changed: bool
     changes: tuple[WanChange, ...]
 
+    @property
+    def given_rtt_ms(self) -> float | None:
+        """The round trip that somebody set live, in ms; None when it is as the parameters ask."""
+        return None if self.now.rtt_ms == self.initial.rtt_ms else self.now.rtt_ms
+
     def between(self, start: float, end: float) -> tuple[WanChange, ...]:
         """The changes of a period, in seconds since 1970."""
         return tuple(change for change in self.changes if start <= change.time <= end)
