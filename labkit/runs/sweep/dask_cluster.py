@@ -12,10 +12,12 @@ import shutil
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from labkit.errors import InputError, StateError
@@ -130,6 +132,14 @@ class DaskRunner:
     def jobs(self) -> int:
         """How many points the cluster runs at the same time now."""
         return max(1, sum(map(int, self._client.nthreads().values())))
+
+    @property
+    def shared(self) -> int:
+        """Most threads of workers with one address: points that may run on one machine."""
+        hosts: Counter[str] = Counter()
+        for address, threads in self._client.nthreads().items():
+            hosts[urlsplit(address).hostname or ""] += int(threads)
+        return max(hosts.values(), default=1)
 
     @property
     def free(self) -> int:

@@ -26,6 +26,11 @@ class LocalRunner:
         self._read: dict[Path, int] = {}
 
     @property
+    def shared(self) -> int:
+        """All of them run here."""
+        return self.jobs
+
+    @property
     def free(self) -> int:
         """How many more points may be started now."""
         return self.jobs - len(self._running)

@@ -27,7 +27,7 @@ from labkit.runs.sweep.points import Point, SweepSpec
 FAILURES_IN_A_ROW = 3
 WAIT_S = 1.0
 
-PARALLEL = "{jobs} points ran at the same time: figures include each other's load"
+PARALLEL = "{shared} points shared one machine at the time: figures include each other's load"
 
 
 class Runner(Protocol):
@@ -36,6 +36,10 @@ class Runner(Protocol):
     @property
     def jobs(self) -> int:
         """How many run at the same time."""
+
+    @property
+    def shared(self) -> int:
+        """How many run on one machine, as far as is known."""
 
     @property
     def free(self) -> int:
@@ -169,7 +173,9 @@ class _Lead:
         if self._folder.attempts(point):
             _say(f"… {point.name}: looking for what an earlier attempt left, and ending it")
         try:
-            self._runner.start(point, _job(point, self._folder, self._notebooks, self._runner.jobs))
+            self._runner.start(
+                point, _job(point, self._folder, self._notebooks, self._runner.shared)
+            )
         except LabkitError as error:  # what an earlier attempt left cannot be ended
             self._take(Outcome(point.name, point.digest, "failed", str(error), 0.0))
             return
@@ -191,7 +197,7 @@ class _Lead:
             _say(f"✘ {outcome.point} {outcome.status} ({outcome.seconds:.0f} s): {outcome.error}")
 
 
-def _job(point: Point, folder: SweepFolder, notebooks: Path | None, jobs: int) -> Job:
+def _job(point: Point, folder: SweepFolder, notebooks: Path | None, shared: int) -> Job:
     return Job(
         sweep=folder.id,
         point=point.name,
@@ -199,7 +205,7 @@ def _job(point: Point, folder: SweepFolder, notebooks: Path | None, jobs: int) -
         params=point.params.model_dump(mode="json"),
         run_name=folder.run_name(point),
         notebooks=None if notebooks is None else str(notebooks.resolve()),
-        caveats=(PARALLEL.format(jobs=jobs),) if jobs > 1 else (),
+        caveats=(PARALLEL.format(shared=shared),) if shared > 1 else (),
     )
 
 
