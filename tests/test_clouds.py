@@ -186,6 +186,9 @@ def test_a_cloud_that_does_not_answer_is_stopped_all_the_same(folder):
     class Unreachable:
         name, linkerd_command, stopped, bills = "embedded", ("linkerd",), False, False
 
+        def charges(self):
+            raise LabkitError("no answer")
+
         def delete_clusters(self, _report):
             raise LabkitError("no answer")
 
