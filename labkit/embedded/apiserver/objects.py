@@ -1,8 +1,8 @@
 """Small things about objects as dicts: copies, order of fields, empty parts, equality."""
 
-import copy
 from typing import Any
 
+from labkit.embedded.apiserver.rules.values import clone
 from labkit.embedded.apiserver.store import Object
 
 
@@ -40,7 +40,8 @@ def _owners(metadata: dict[str, Any]) -> list[dict[str, Any]]:
 
 def thaw(obj: Object) -> Object:
     """A copy that may be changed."""
-    return copy.deepcopy(obj)
+    copied: Object = clone(obj)
+    return copied
 
 
 def ordered(obj: Object) -> Object:

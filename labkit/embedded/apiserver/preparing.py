@@ -9,7 +9,13 @@ from typing import Any
 from labkit.embedded.apiserver import objects, status, strategies
 from labkit.embedded.apiserver.backend import Backend, now
 from labkit.embedded.apiserver.requests import Call, decode, read_body
-from labkit.embedded.apiserver.rules import decoding, defaulting, managed_fields, validation
+from labkit.embedded.apiserver.rules import (
+    conforming,
+    decoding,
+    defaulting,
+    managed_fields,
+    validation,
+)
 from labkit.embedded.apiserver.store import Object
 
 _OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
@@ -74,6 +80,8 @@ def clean(backend: Backend, call: Call, obj: Object, *, patch: bool = False) -> 
     schema, resource = schema_of(backend, call), call.resource
     if schema is None:
         return obj
+    if resource.crd is None and conforming.conforms(obj, schema):
+        return objects.without_empty(obj, keep_nulls=True)
     checked = obj
     if resource.crd is not None:  # its own schema is checked by validation; metadata is typed
         checked = {"kind": obj["kind"], "metadata": obj["metadata"]}
@@ -99,7 +107,7 @@ def with_defaults(backend: Backend, call: Call, obj: Object) -> Object:
     """The object with the defaults of its kind, from rules or from its definition's schema."""
     if call.resource.crd is None:
         return defaulting.apply_defaults(obj)
-    filled: Object = decoding.default_from_schema(objects.thaw(obj), schema_of(backend, call))
+    filled: Object = decoding.default_from_schema(obj, schema_of(backend, call))
     return filled
 
 

@@ -12,7 +12,7 @@ from labkit.embedded.apiserver import documents, status
 from labkit.embedded.apiserver.authorization import Attributes
 from labkit.embedded.apiserver.resources import Registry, Resource, Subresource
 from labkit.embedded.apiserver.rules import wire
-from labkit.embedded.apiserver.store import Object
+from labkit.embedded.apiserver.store import Entry, Object
 from labkit.embedded.apiserver.users import ANONYMOUS, User
 
 BODY_LIMIT = 3 * 2**20
@@ -30,6 +30,7 @@ class Call:
         rest: what follows `proxy/` in the path.
         warnings: texts that go back to the client as Warning headers.
         shown: the newest version that the answer tells of, when that is not the newest there is.
+        stored: the object as it is stored now, when a handler has seen it: its JSON is there.
     """
 
     request: web.BaseRequest
@@ -45,6 +46,7 @@ class Call:
     resource: Resource = field(default=None, repr=False)  # type: ignore[assignment]
     warnings: list[str] = field(default_factory=list)
     shown: int | None = None
+    stored: Entry | None = field(default=None, repr=False)
 
     @property
     def query(self) -> Any:

@@ -4,7 +4,6 @@ Objects go out as they are stored whenever possible (bytes, not dicts); everythi
 from the dicts.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from aiohttp import web
 from labkit.embedded.apiserver import status
 from labkit.embedded.apiserver.backend import now
 from labkit.embedded.apiserver.conversion import convert
+from labkit.embedded.apiserver.encoding import to_json
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.resources import Resource
 from labkit.embedded.apiserver.rules import tables
@@ -105,13 +105,14 @@ def document(
         for name, header in warning_headers(call):
             response.headers.add(name, header)
         return response
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return raw(body, code=code, call=call)
+    return raw(to_json(value), code=code, call=call)
 
 
 def one(call: Call, obj: Object, *, code: int = 200, kind: Accepted | None = None) -> web.Response:
     """One object in the representation that the client wants."""
     want = kind or accepted(call.request)
+    if want == Accepted() and call.stored is not None and call.stored.parsed is obj:
+        return raw(call.stored.raw, code=code, call=call)
     if want.shape == "object":
         return document(obj, code=code, call=call, as_yaml=want.yaml)
     if want.shape == "metadata":
@@ -205,9 +206,8 @@ def listing(
 
 
 def _list_bytes(resource: Resource, entries: Sequence[Entry], metadata: dict[str, Any]) -> bytes:
-    head = json.dumps(
-        {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata},
-        separators=(",", ":"),
+    head = to_json(
+        {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
     )
     items = [e.raw for e in entries] if resource.crd else [e.item for e in entries]
-    return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}"
+    return head[:-1] + b',"items":[' + b",".join(items) + b"]}"

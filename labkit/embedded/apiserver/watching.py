@@ -6,7 +6,6 @@ Status 410. Bookmarks come on request: after the initial events, every minute, a
 the end.
 """
 
-import json
 import logging
 import random
 import time
@@ -18,6 +17,7 @@ from aiohttp import web
 from labkit.embedded.apiserver import responses, status
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert
+from labkit.embedded.apiserver.encoding import to_json
 from labkit.embedded.apiserver.reading import check_list_options, version_of
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.selecting import Selection, selection
@@ -106,8 +106,7 @@ def _at(entry: Entry, rv: int) -> Entry:
 
 
 def _frame(kind: str, obj: Object) -> bytes:
-    text = json.dumps({"type": kind, "object": obj}, separators=(",", ":"), ensure_ascii=False)
-    return text.encode() + b"\n"
+    return to_json({"type": kind, "object": obj}) + b"\n"
 
 
 def _duration(call: Call) -> float:

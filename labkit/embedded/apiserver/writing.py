@@ -73,6 +73,7 @@ async def insert(
     if call.dry_run:
         return obj
     entry = backend.store.put(resource.storage, to_storage(objects.ordered(obj), resource))
+    call.stored = entry
     admission.stored(backend, call, entry)
     return convert(entry.obj, resource)
 
@@ -178,6 +179,7 @@ async def save(
         return None
     admission.allocate(backend, call, new, live)
     if objects.same(new, live):
+        call.stored = entry
         return live
     if call.dry_run:
         return new
@@ -186,7 +188,7 @@ async def save(
         backend.store.remove(resource.storage, entry.namespace, entry.name, final)
         admission.removed(backend, call, entry)
         return new
-    saved = backend.store.put(resource.storage, final)
+    saved = call.stored = backend.store.put(resource.storage, final)
     admission.stored(backend, call, saved)
     return convert(saved.obj, resource)
 

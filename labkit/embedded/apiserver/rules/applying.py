@@ -57,9 +57,9 @@ def server_side_apply(
     schema = schema or {}
     ignored = ignored_fields(schema, subresource)
     body = dict(applied)
-    for path in ignored:
-        if len(path) == 1 and path[0] in ("spec", "status"):
-            body.pop(path[0], None)
+    for name in ("spec", "status"):
+        if f"f:{name}" in ignored:
+            body.pop(name, None)
     _check_declared(body, schema)
     managers = read_managers(live)
     me = Manager(manager, "Apply", str(applied.get("apiVersion") or ""), subresource)

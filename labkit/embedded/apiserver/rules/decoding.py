@@ -87,7 +87,7 @@ def _decode_problems(value: Any, schema: Schema, struct: str, path: str) -> Iter
 
 def _format_problem(value: Any, kind: str, where: str) -> str | None:
     """Returns why a value of the right type still cannot be read."""
-    if kind == "byte" and isinstance(value, str) and (at := _bad_base64(value)) is not None:
+    if kind == "byte" and isinstance(value, str) and (at := bad_base64(value)) is not None:
         return f"illegal base64 data at input byte {at}"
     if kind == "date-time" and isinstance(value, str) and not TIME.match(value):
         return f'parsing time "{value}" as "2006-01-02T15:04:05Z07:00": cannot parse'
@@ -105,7 +105,8 @@ def _scalar_union(value: Any, schema: Schema) -> str | None:
     return None
 
 
-def _bad_base64(text: str) -> int | None:
+def bad_base64(text: str) -> int | None:
+    """Returns where a text stops to be base64, or None."""
     clean = text.replace("\n", "").replace("\r", "")
     match = re.match(r"[A-Za-z0-9+/]*", clean)
     end = match.end() if match else 0

@@ -6,14 +6,16 @@ A set is a tree of dicts: `{"f:spec": {"f:replicas": {".": {}}}}`. Here every me
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from labkit.embedded.apiserver.rules.patching import child_schema
 from labkit.embedded.apiserver.rules.schemas import Schema
 
 FieldSet = dict[str, Any]
 MEMBER = "."
+_LEAF: FieldSet = {MEMBER: {}}
+"""A member with nothing below it; shared, because nobody changes a set in place."""
+_text_of_key = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 STRUCTS = {"metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate"}
 """Fields that are never absent in Kubernetes' own types, so that nobody ever adds them."""
 
@@ -41,7 +43,7 @@ def element_key(item: Any, schema: Schema) -> str:
         FieldSetError: the element lacks a key that has no default.
     """
     if list_type(schema) == "set":
-        return "v:" + json.dumps(item, separators=(",", ":"))
+        return "v:" + (f'"{item}"' if _is_plain(item) else json.dumps(item, separators=(",", ":")))
     keys = {}
     properties = (schema.get("items") or {}).get("properties") or {}
     for name in schema.get("x-kubernetes-list-map-keys") or ():
@@ -56,14 +58,23 @@ def element_key(item: Any, schema: Schema) -> str:
                 f'"{name}" (and doesn\'t have default value)'
             )
         keys[name] = value
-    return "k:" + json.dumps(keys, separators=(",", ":"), sort_keys=True)
+    if len(keys) == 1 and _is_plain(value):
+        return f'k:{{"{name}":"{value}"}}'
+    return "k:" + _text_of_key(keys)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tells whether a text is its own JSON, as nearly every key of a list is."""
+    return isinstance(value, str) and value.isascii() and value.replace("-", "").isalnum()
 
 
 def children(value: Any, schema: Schema) -> Iterator[tuple[str, Any, Schema]]:
     """Yields (path element, value, schema) of everything one level below a container."""
     if isinstance(value, dict):
+        properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
         for key, item in value.items():
-            yield f"f:{key}", item, child_schema(schema, key)
+            part = properties.get(key, extra)
+            yield f"f:{key}", item, part if isinstance(part, dict) else {}
     elif isinstance(value, list):
         items = schema.get("items") or {}
         for item in value:
@@ -98,16 +109,21 @@ def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
     after = {key: (item, part) for key, item, part in children(new or {}, schema)}
     required = schema.get("required") or ()
     for key, (item, part) in after.items():
+        known = before.get(key, _ABSENT)[0]
+        if known is not None and known == item:  # most of an object, and quickly seen
+            continue
         given = key[2:] in required or (
             key[2:] in STRUCTS and "properties" in schema and not custom
         )
-        known = before.get(key, (None, part))[0]
         exists = key in before or (given and key.startswith("f:") and isinstance(item, dict | list))
         _compare_one(key, (known, item, part), exists=exists, changed=changed, removed=removed)
     for key, (item, part) in before.items():
         if key not in after:
-            removed[key] = {**_all_fields(item, part), MEMBER: {}}
+            removed[key] = _all_fields(item, part)
     return changed, removed
+
+
+_ABSENT = (None, None)
 
 
 def _compare_one(
@@ -120,10 +136,10 @@ def _compare_one(
 ) -> None:
     old, new, part = values
     if not exists:
-        changed[key] = {**_all_fields(new, part), MEMBER: {}}
+        changed[key] = _all_fields(new, part)
     elif is_atomic(new, part) or (old is not None and type(old) is not type(new)):
         if old != new:
-            changed[key] = {MEMBER: {}}
+            changed[key] = _LEAF
     else:
         below, gone = compare(old if old is not None else type(new)(), new, part)
         if below:
@@ -133,10 +149,12 @@ def _compare_one(
 
 
 def _all_fields(value: Any, schema: Schema) -> FieldSet:
-    result: FieldSet = {}
-    if not is_atomic(value, schema):
-        for key, item, part in children(value, schema):
-            result[key] = {**_all_fields(item, part), MEMBER: {}}
+    """Returns a value's own membership and that of everything below it."""
+    if not isinstance(value, dict | list) or is_atomic(value, schema):
+        return _LEAF
+    result: FieldSet = {MEMBER: {}}
+    for key, item, part in children(value, schema):
+        result[key] = _all_fields(item, part) if isinstance(item, dict | list) else _LEAF
     return result
 
 
@@ -174,24 +192,24 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
     return result
 
 
-def without(fields: FieldSet, paths: tuple[tuple[str, ...], ...]) -> FieldSet:
-    """Returns the set without some sub-trees, given as paths of field names."""
-    result = fields
-    for path in paths:
-        tree: FieldSet | None = result
+def tree(paths_of_names: Iterable[tuple[str, ...]]) -> FieldSet:
+    """Returns the set whose leaves are some fields, given as paths of their names."""
+    result: FieldSet = {}
+    for path in paths_of_names:
+        below = result
         for name in path:
-            tree = tree.get(f"f:{name}") if tree is not None else None
-        if tree is not None:
-            result = _drop(result, path)
+            below = below.setdefault(f"f:{name}", {})
     return result
 
 
-def _drop(fields: FieldSet, path: tuple[str, ...]) -> FieldSet:
-    key = f"f:{path[0]}"
-    result = {name: value for name, value in fields.items() if name != key}
-    if len(path) > 1:
-        rest = _drop(fields[key], path[1:])
-        if rest:
+def without(fields: FieldSet, ignored: FieldSet) -> FieldSet:
+    """Returns the set without the sub-trees at the leaves of another set (see `tree`)."""
+    result: FieldSet = {}
+    for key, value in fields.items():
+        part = ignored.get(key)
+        if part is None:
+            result[key] = value
+        elif part and (rest := without(value, part)):
             result[key] = rest
     return result
 
@@ -221,10 +239,9 @@ def element_text(key: str) -> str:
 
 def encode(fields: FieldSet) -> FieldSet:
     """Returns the wire form: a member without anything below it is `{}`."""
-    result = {key: encode(value) for key, value in sorted(fields.items()) if key != MEMBER}
-    if MEMBER in fields and result:
-        result = {MEMBER: {}, **result}
-    return result
+    if len(fields) == 1 and MEMBER in fields:
+        return {}
+    return {key: encode(fields[key]) for key in sorted(fields)}
 
 
 def decode(fields: Mapping[str, Any]) -> FieldSet:
@@ -233,8 +250,8 @@ def decode(fields: Mapping[str, Any]) -> FieldSet:
     for key, value in fields.items():
         if key == MEMBER:
             result[MEMBER] = {}
-        elif not isinstance(value, Mapping) or not value:
-            result[key] = {MEMBER: {}}
+        elif not isinstance(value, dict) or not value:
+            result[key] = _LEAF
         else:
             result[key] = decode(value)
     return result

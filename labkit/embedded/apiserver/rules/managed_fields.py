@@ -13,9 +13,8 @@ from labkit.embedded.apiserver.rules import fieldsets
 from labkit.embedded.apiserver.rules.fieldsets import FieldSet, FieldSetError
 from labkit.embedded.apiserver.rules.patching import PatchError
 from labkit.embedded.apiserver.rules.schemas import Schema
-from labkit.embedded.apiserver.rules.values import clone
 
-IGNORED = (
+_NOBODYS = (
     ("apiVersion",),
     ("kind",),
     *(
@@ -32,7 +31,10 @@ IGNORED = (
         )
     ),
 )
+IGNORED = fieldsets.tree(_NOBODYS)
 """Fields that have no owner."""
+_WITHOUT_SPEC = fieldsets.tree((*_NOBODYS, ("spec",)))
+_WITHOUT_STATUS = fieldsets.tree((*_NOBODYS, ("status",)))
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,13 @@ def body_of(obj: Mapping[str, Any] | None) -> dict[str, Any]:
     return result
 
 
-def ignored_fields(schema: Schema, subresource: str) -> tuple[tuple[str, ...], ...]:
+def ignored_fields(schema: Schema, subresource: str) -> FieldSet:
     """Returns the fields that a write to this endpoint cannot own."""
     if subresource == "status":
-        return (*IGNORED, ("spec",))
+        return _WITHOUT_SPEC
     has_status = "status" in (schema.get("properties") or {})
     custom = schema.get("x-labkit-custom") and not schema.get("x-labkit-status")
-    return (*IGNORED, ("status",)) if has_status and not custom else IGNORED
+    return _WITHOUT_STATUS if has_status and not custom else IGNORED
 
 
 def settle(others: Managers, changed: FieldSet, removed: FieldSet, *, force: bool) -> Managers:
@@ -184,6 +186,8 @@ def track_update(
 ) -> dict[str, Any]:
     """Returns `new` with managedFields that show what a create, update or patch changed.
 
+    Everything but the metadata is shared with `new`.
+
     A list `[{}]` in the new object's managedFields forgets all owners; other lists are taken as
     the owners before the change; an absent list stands for the live object's.
     """
@@ -193,7 +197,7 @@ def track_update(
     managers: Managers = {}
     if not reset:
         managers = (read_managers(new) if not subresource else {}) or read_managers(live)
-    result = body_of(clone(dict(new)))
+    result = body_of(new)
     try:
         changed, removed = fieldsets.compare(body_of(live), result, schema)
     except FieldSetError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from labkit.embedded.apiserver.rules import names, podrules
 from labkit.embedded.apiserver.rules.causes import Cause, Problems
+from labkit.embedded.apiserver.rules.conforming import conforms
 from labkit.embedded.apiserver.rules.decoding import (
     decode_check,
     default_from_schema,
@@ -56,7 +57,10 @@ def validate(
     del resource
     schema = schema or {}
     custom = schema.get("x-labkit-custom")
-    if not custom and has_null(obj):
+    plain = not custom and conforms(
+        {name: value for name, value in obj.items() if name != "metadata"}, schema
+    )
+    if not custom and not plain and has_null(obj):
         obj = without_nulls(dict(obj), schema)
     group = str(obj.get("apiVersion", "")).rpartition("/")[0]
     key = (group, str(obj.get("kind", "")))
@@ -68,6 +72,8 @@ def validate(
         return list(problems)
     if key in CHECKS:
         CHECKS[key](obj, old, problems)
+        if plain:
+            return list(problems)
     known = {cause.field for cause in problems}
     spec = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
     for cause in _schema_causes(spec, schema, "", required=key not in CHECKS):
