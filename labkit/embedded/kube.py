@@ -6,7 +6,6 @@ resources: objects are the JSON of the API.
 """
 
 import functools
-import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
+from labkit.embedded.encoding import from_json, to_json
 from labkit.errors import KubernetesError
 
 logger = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class KubeClient:
         Raises:
             KubeError: any status from 400; `status` is None when the server did not answer.
         """
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else to_json(body)
         headers = {"Content-Type": content_type} if data is not None else {}
         try:
             async with self._open_session().request(
@@ -178,7 +178,7 @@ class KubeClient:
                 params=_query(query or {}),
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
             ) as response:
-                text = await response.text()
+                text = await response.read()
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             what = f"{method} {path}: the API server did not answer"
@@ -241,7 +241,7 @@ class KubeClient:
                 self.server + path, params=_query(options), timeout=timeout
             ) as response:
                 if response.status >= 400:
-                    body = _parse(await response.text())
+                    body = _parse(await response.read())
                     what = f"watch of {path} was refused ({response.status})"
                     raise KubeError(what, status=response.status, body=body)
                 async for line in _lines(response.content):
@@ -265,7 +265,7 @@ def _event(line: bytes) -> Object:
     about the same time is parsed once, and they share the object. Nobody changes what came out
     of a watch.
     """
-    event: Object = json.loads(line)
+    event: Object = from_json(line)
     strip(event["object"])
     return event
 
@@ -290,9 +290,10 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             raise KubeError("a watch event is larger than 16 MiB", status=None)
 
 
-def _parse(text: str) -> Object:
+def _parse(text: bytes) -> Object:
+    shown = text[:256].decode("utf-8", "replace")
     try:
-        answer = json.loads(text) if text else {}
+        answer = from_json(text) if text else {}
     except ValueError:
-        return {"message": text[:256]}
-    return answer if isinstance(answer, dict) else {"message": text[:256]}
+        return {"message": shown}
+    return answer if isinstance(answer, dict) else {"message": shown}

@@ -11,11 +11,13 @@ ends all writing until the file is opened again.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import queue
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -123,7 +125,10 @@ class GroupCommit:
         self._busy = False
         self._failure: DiskError | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fsync")
+        self._jobs: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, int] | None]
+        self._jobs = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="fsync", daemon=True)
+        self._thread.start()
 
     def check(self) -> None:
         """DiskError when the disk has failed: nothing may be written any more."""
@@ -155,16 +160,21 @@ class GroupCommit:
         await waiter
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        version = self._written
-        done = loop.run_in_executor(self._thread, self._sync)
-        done.add_done_callback(lambda future: self._ended(loop, future, version))
+        self._jobs.put((loop, self._written))
 
-    def _ended(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None], version: int
-    ) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
+    def _work(self) -> None:
+        """The thread; an executor would cost as much again as everything else here."""
+        while (job := self._jobs.get()) is not None:
+            loop, version = job
+            error = None
+            try:
+                self._sync()
+            except OSError as problem:
+                error = problem
+            with contextlib.suppress(RuntimeError):  # the loop was closed, nobody waits
+                loop.call_soon_threadsafe(self._ended, loop, version, error)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, version: int, error: OSError | None) -> None:
         if error is not None:
             logger.critical("the disk has failed, nothing is written any more: %s", error)
             self._failure = DiskError(f"the disk has failed: {error}")
@@ -195,4 +205,5 @@ class GroupCommit:
 
     def close(self) -> None:
         """Wait for the sync that runs, if one does."""
-        self._thread.shutdown()
+        self._jobs.put(None)
+        self._thread.join()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from labkit.embedded.apiserver.encoding import from_json, to_json
+from labkit.embedded.encoding import from_json, to_json
 
 Object = dict[str, Any]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]

@@ -14,11 +14,11 @@ from aiohttp import web
 from labkit.embedded.apiserver import status
 from labkit.embedded.apiserver.backend import now
 from labkit.embedded.apiserver.conversion import convert
-from labkit.embedded.apiserver.encoding import to_json
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.resources import Resource
 from labkit.embedded.apiserver.rules import tables
 from labkit.embedded.apiserver.store import Entry, Object
+from labkit.embedded.encoding import to_json
 
 Shape = Literal["object", "table", "metadata"]
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.embedded.apiserver.disk import Database, DiskError, GroupCommit
-from labkit.embedded.apiserver.encoding import from_json
 from labkit.embedded.apiserver.entries import Entry, Event, Expired, Key, Object, cut_of, encode
+from labkit.embedded.encoding import from_json
 
 __all__ = ["DiskError", "Entry", "Event", "Expired", "Object", "Store", "Subscription"]
 
@@ -71,11 +71,11 @@ class Subscription:
     async def next(self, timeout_s: float) -> list[Event]:
         """All events that wait, after at most `timeout_s` (then possibly none)."""
         if not self._events and timeout_s > 0:
+            timer = asyncio.get_running_loop().call_later(timeout_s, self._wake.set)
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                return []
+                await self._wake.wait()
+            finally:
+                timer.cancel()
         self._wake.clear()
         events = list(self._events)
         self._events.clear()

@@ -17,11 +17,11 @@ from aiohttp import web
 from labkit.embedded.apiserver import responses, status
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert
-from labkit.embedded.apiserver.encoding import to_json
 from labkit.embedded.apiserver.reading import check_list_options, version_of
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.selecting import Selection, selection
 from labkit.embedded.apiserver.store import Entry, Event, Expired, Object, Subscription
+from labkit.embedded.encoding import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ _MINIMUM_S = 1800.0
 """A watch without timeoutSeconds ends after 30 to 60 minutes, as Kubernetes does it."""
 _BOOKMARK_EVERY_S = 60.0
 _LAST_BOOKMARK_S = 2.0
-_IDLE_CHECK_S = 5.0
+_IDLE_CHECK_S = 30.0
+"""How often a watch without events asks whether its client is still there."""
 _INITIAL_END = "k8s.io/initial-events-end"
 
 

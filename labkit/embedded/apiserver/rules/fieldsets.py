@@ -6,7 +6,7 @@ A set is a tree of dicts: `{"f:spec": {"f:replicas": {".": {}}}}`. Here every me
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from labkit.embedded.apiserver.rules.schemas import Schema
@@ -18,6 +18,7 @@ _LEAF: FieldSet = {MEMBER: {}}
 _text_of_key = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 STRUCTS = {"metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate"}
 """Fields that are never absent in Kubernetes' own types, so that nobody ever adds them."""
+_STRUCTS = frozenset(f"f:{name}" for name in STRUCTS)
 
 
 class FieldSetError(ValueError):
@@ -102,25 +103,47 @@ def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
     Returns:
         The fields that `new` adds or changes, and those that it removes.
     """
+    if not old:
+        return _added(new or {}, schema), {}
     changed: FieldSet = {}
     removed: FieldSet = {}
-    custom = bool(schema.get("x-labkit-custom"))
-    before = {key: (item, part) for key, item, part in children(old or {}, schema)}
+    before = {key: (item, part) for key, item, part in children(old, schema)}
     after = {key: (item, part) for key, item, part in children(new or {}, schema)}
-    required = schema.get("required") or ()
+    given = _given(schema)
     for key, (item, part) in after.items():
         known = before.get(key, _ABSENT)[0]
         if known is not None and known == item:  # most of an object, and quickly seen
             continue
-        given = key[2:] in required or (
-            key[2:] in STRUCTS and "properties" in schema and not custom
-        )
-        exists = key in before or (given and key.startswith("f:") and isinstance(item, dict | list))
+        exists = key in before or (key in given and isinstance(item, dict | list))
         _compare_one(key, (known, item, part), exists=exists, changed=changed, removed=removed)
     for key, (item, part) in before.items():
         if key not in after:
             removed[key] = _all_fields(item, part)
     return changed, removed
+
+
+def _given(schema: Schema) -> Collection[str]:
+    """Returns the fields that Kubernetes' own types always have, and required ones."""
+    required = [f"f:{name}" for name in schema.get("required") or ()]
+    if "properties" not in schema or schema.get("x-labkit-custom"):
+        return required
+    return _STRUCTS.union(required) if required else _STRUCTS
+
+
+def _added(new: Any, schema: Schema) -> FieldSet:
+    """Returns the fields that a container has more than an empty one."""
+    result: FieldSet = {}
+    given = _given(schema)
+    for key, item, part in children(new, schema):
+        if not isinstance(item, dict | list):
+            result[key] = _LEAF
+        elif key not in given:
+            result[key] = _all_fields(item, part)
+        elif is_atomic(item, part):
+            result[key] = _LEAF
+        elif below := _added(item, part):
+            result[key] = below
+    return result
 
 
 _ABSENT = (None, None)

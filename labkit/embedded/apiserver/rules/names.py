@@ -10,6 +10,9 @@ LABEL_FORMAT = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN_FORMAT = rf"{LABEL_FORMAT}(\.{LABEL_FORMAT})*"
 QUALIFIED_FORMAT = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 CONFIG_KEY_FORMAT = "[-._a-zA-Z0-9]+"
+_is_label = re.compile(LABEL_FORMAT).fullmatch
+_is_subdomain = re.compile(SUBDOMAIN_FORMAT).fullmatch
+_is_qualified = re.compile(QUALIFIED_FORMAT).fullmatch
 VALID_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 PORT_RANGE = "must be between 1 and 65535, inclusive"
 _QUALIFIED = (
@@ -24,8 +27,8 @@ def dns_label(value: str) -> list[str]:
     problems = []
     if len(value) > 63:
         problems.append("must be no more than 63 characters")
-    if not re.fullmatch(LABEL_FORMAT, value):
-        if re.fullmatch(SUBDOMAIN_FORMAT, value):
+    if not _is_label(value):
+        if _is_subdomain(value):
             problems.append("must not contain dots")
         else:
             problems.append(
@@ -41,7 +44,7 @@ def dns_subdomain(value: str) -> list[str]:
     problems = []
     if len(value) > 253:
         problems.append("must be no more than 253 characters")
-    if not re.fullmatch(SUBDOMAIN_FORMAT, value):
+    if not _is_subdomain(value):
         problems.append(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
             "'-' or '.', and must start and end with an alphanumeric character (e.g. "
@@ -78,7 +81,7 @@ def qualified_name(value: str) -> list[str]:
         problems.append("name part must be non-empty")
     elif len(name) > 63:
         problems.append("name part must be no more than 63 bytes")
-    if not re.fullmatch(QUALIFIED_FORMAT, name):
+    if not _is_qualified(name):
         problems.append(f"name part {_QUALIFIED}")
     return problems
 
@@ -88,7 +91,7 @@ def label_value(value: str) -> list[str]:
     problems = []
     if len(value.encode()) > 63:
         problems.append("must be no more than 63 bytes")
-    if value and not re.fullmatch(QUALIFIED_FORMAT, value):
+    if value and not _is_qualified(value):
         problems.append(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', "
             "'_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  "

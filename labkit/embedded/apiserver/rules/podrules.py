@@ -26,6 +26,9 @@ SUFFIXES = {
     "E": 1e18,
     **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTPE", 1)},
 }
+_quantity = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)([a-zA-Z]*)"
+).fullmatch
 NOT_NEGATIVE = "must be greater than or equal to 0"
 POD_IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
@@ -38,10 +41,7 @@ MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSecond
 
 def amount(quantity: Any) -> float:
     """Returns the number that a quantity such as `100m` or `1Gi` stands for."""
-    text = str(quantity).strip()
-    match = re.fullmatch(
-        r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)([a-zA-Z]*)", text
-    )
+    match = _quantity(str(quantity).strip())
     if match is None:
         return 0.0
     return float(match[1]) * SUFFIXES.get(match[2], 1.0)
