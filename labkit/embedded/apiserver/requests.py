@@ -14,7 +14,6 @@ from labkit.embedded.apiserver.resources import Registry, Resource, Subresource
 from labkit.embedded.apiserver.rules import wire
 from labkit.embedded.apiserver.store import Entry, Object
 from labkit.embedded.apiserver.users import ANONYMOUS, User
-from labkit.embedded.encoding import from_json
 
 BODY_LIMIT = 3 * 2**20
 """Bytes of a request body, as in Kubernetes."""

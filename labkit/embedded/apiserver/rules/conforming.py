@@ -47,8 +47,8 @@ def _compile(schema: Schema) -> Check:
 
 def _object(schema: Schema) -> Check:
     if not {"properties", "additionalProperties"} & schema.keys():
-        _compiled[id(schema)] = schema, _anything
-        return _anything
+        _compiled[id(schema)] = schema, _opaque
+        return _opaque
     fields: dict[str, Check] = {}
     extra: list[Check | None] = [None]
 
@@ -83,6 +83,10 @@ def _array(schema: Schema) -> Check:
 
 def _unsure(_: Any) -> bool:
     return False
+
+
+def _opaque(value: Any) -> bool:
+    return type(value) is dict and not has_null(value)
 
 
 def _anything(value: Any) -> bool:

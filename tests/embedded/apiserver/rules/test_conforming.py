@@ -73,10 +73,8 @@ CRD = {
     },
 }
 GOOD: list[dict[str, Any]] = [POD, SECRET, DEPLOYMENT]
-ODD = st.sampled_from(
-    [None, True, 0, -1, 2**31, 1.0, 1.5, "", "x", "1Gi", "~", "2026", [], [None], {}, {"x": None}]
-    + [{"x": "y"}, ["x"], [{}], {"name": 1}]
-)
+SCALARS = [None, True, 0, -1, 2**31, 1.0, 1.5, "", "x", "1Gi", "~", "2026"]
+ODD = st.sampled_from([*SCALARS, [], [None], {}, {"x": None}, {"x": "y"}, ["x"], [{}], {"name": 1}])
 
 
 def _schema(obj: dict[str, Any]) -> Any:
@@ -110,7 +108,7 @@ def test_a_good_object_is_accepted_at_once(obj):
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_what_is_accepted_has_nothing_wrong(data):
     obj = copy.deepcopy(data.draw(st.sampled_from([*GOOD, CRD])))
     for _ in range(data.draw(st.integers(1, 2))):
