@@ -6,9 +6,19 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module
 
-NAMES = ("help", "up", "relay", "apiserver", "memory", "lab", "intervals")
-LONG = ("sweep",)
-"""Only when named: they take longer than all others together."""
+NAMES = (
+    "help",
+    "up",
+    "relay",
+    "apiserver",
+    "memory",
+    "lab",
+    "intervals",
+    "sweep",
+    "samples",
+    "load",
+    "accuracy",
+)
 
 
 def main() -> None:

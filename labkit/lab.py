@@ -148,6 +148,7 @@ CHANGEABLE = {
     "repetition",
     "max_cost_usd",
     "approve_cost",
+    *("load_rate", "load_seconds", "load_connections", "load_image"),
 }
 """Parameters that may change while a lab is up."""
 

@@ -1,7 +1,8 @@
-"""Chapter 10: what the distance costs, measured by two instruments at the same time.
+"""Chapter 10: what the distance costs, measured by three instruments.
 
-tap samples single requests at vote-bot's proxy; viz counts all of them in buckets. Raw samples
-and counters are kept in the results folder, and every figure is computed from them.
+tap samples single requests at vote-bot's proxy; viz counts all of them in buckets; after that a
+load generator asks at a constant rate, whatever the answers do. Raw samples and counters are kept
+in the results folder, and every figure is computed from them.
 """
 
 import importlib
@@ -10,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from labkit.chapters import dashboards
+from labkit.chapters import dashboards, load
 from labkit.chapters import latency_recording as recording
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.traffic import BOT
@@ -62,6 +63,9 @@ def measure(lab: LabContext) -> Step:
         gateway = [row for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST]
         rows = recording.tapped(lab, requests, started=started)
         rows += recording.probed(lab, gateway[0] if gateway else None, started=started, at=ended)
+        wan = _wan(lab, started - params.warmup_seconds, ended)
+        # Afterwards: the figures of the robot's own requests stay the robot's.
+        rows += recording.loaded(lab, load.generate(lab, shown) if params.load_rate else [])
     from labkit.latency import dataset, schema
 
     dataset.write(rows, lab.results, schema.REQUESTS)
@@ -73,7 +77,7 @@ def measure(lab: LabContext) -> Step:
         "gateway_rtt_ms": gateway[0].latency_ms if gateway else None,
         "golden": [vars(row) for row in golden],
         "lasting": [vars(row) for row in lasting],
-        "wan": _wan(lab, started - params.warmup_seconds, ended),
+        "wan": wan,
     }
     (lab.results / MEASUREMENT).write_text(json.dumps(facts, indent=1))
     from labkit.chapters import latency_figures
@@ -85,9 +89,11 @@ def measure(lab: LabContext) -> Step:
         by_hand=(
             f"linkerd --context {WEST} -n {NAMESPACE} viz tap deploy/{BOT} -o json",
             f"linkerd --context {WEST} diagnostics proxy-metrics -n {NAMESPACE} deploy/{BOT}",
+            *load.by_hand(lab),
         ),
         notes=(
             f"tap saw {figures['tap']['n']} requests, viz counted {figures['viz']['n']}.",
+            *load.notes(figures["load"]),
             f"Vantage points: {', '.join(point.name for point in VANTAGES)}.",
             "Raw samples: samples/*.parquet in the results folder (docs/dataset.md).",
         ),

@@ -12,6 +12,8 @@ import pandas as pd
 
 from labkit.chapters.dashboards import SIDES, Golden
 from labkit.chapters.latency import MEASUREMENT
+from labkit.chapters.load import LATE_US
+from labkit.chapters.load import VANTAGE as LOAD_VANTAGE
 from labkit.chapters.vantage import GATEWAY, SOURCE, Vantage
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
@@ -22,6 +24,8 @@ from labkit.rtt import Rtt, rtt
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 SMALL_N = 20
+LATE_SHARE = 0.01
+"""Share of late sends from which the program warns."""
 
 
 class Measurement:
@@ -41,6 +45,8 @@ class Measurement:
         given = lab.params.wan_rtt_ms if live is None else live
         self.rtt: Rtt = rtt(self.regions[WEST], self.regions[EAST], override_ms=given)
         requests = dataset.open_samples(lab.results, schema=REQUESTS).read()
+        self.load = requests[(requests["instrument"] == "load") & ~requests["warmup"]]
+        self.load_rate: int = lab.params.load_rate
         over = (requests["destination_cluster"] == EAST) & (requests["instrument"] == "tap")
         self.tap = requests[over]
         self.series_table = dataset.open_samples(lab.results, schema=SERIES).read()
@@ -60,6 +66,11 @@ class Measurement:
     def tap_ms(self) -> list[float]:
         """Latencies of tapped requests west→east."""
         return [float(value) for value in samples.latencies_ms(self.tap[~self.tap["warmup"]])]
+
+    @property
+    def load_ms(self) -> list[float]:
+        """Latencies of the load generator's requests, from their intended times."""
+        return [float(value) for value in samples.latencies_ms(self.load)]
 
     def series(self, vantage: Vantage, *, warmup: bool = False) -> pd.DataFrame:
         """Counters of one vantage point; without the warm-up unless asked for."""
@@ -108,6 +119,7 @@ def compute(lab: LabContext) -> dict[str, Any]:
             "tls_true_share": float(tls.mean()) if len(tls) else None,
             "server_ids": sorted({name for name in found.tap["server_id"] if name}),
         },
+        "load": _load(found),
         "gateway_rtt_ms": found.gateway_rtt_ms,
         "wan_share": {
             "value": _plain(share.value),
@@ -118,6 +130,54 @@ def compute(lab: LabContext) -> dict[str, Any]:
         "rps": _golden(found.golden, "rps"),
         "warnings": _warnings(found, source, target, buckets),
     }
+
+
+def _load(found: Measurement) -> dict[str, Any] | None:
+    """The load generator's figures; None when there was no load."""
+    rows = found.load
+    if not len(rows):
+        return None
+    mean = statistics.mean_of_samples(found.load_ms)
+    late = rows["late_us"].dropna()
+    quantiles = {name: statistics.quantile(found.load_ms, q) for name, q in QUANTILES.items()}
+    outcomes = rows["outcome"].astype("str").value_counts()
+    dropped, truncated = int(outcomes.get("dropped", 0)), int(outcomes.get("truncated", 0))
+    return {
+        "n": mean.n,
+        "rate_per_s": found.load_rate,
+        "intended": len(rows),
+        "without_response": len(rows) - mean.n - dropped - truncated,
+        "dropped": dropped,
+        "truncated": truncated,
+        "late_share": float((late > LATE_US).mean()) if len(late) else 0.0,
+        "late_p99_ms": _plain(float(late.quantile(0.99)) / 1000) if len(late) else None,
+        "connection": str(rows["connection"].iloc[0]),
+        "vantage": LOAD_VANTAGE,
+        "mean_ms": _plain(mean.value_ms),
+        "mean_low_ms": _plain(mean.low_ms),
+        "mean_high_ms": _plain(mean.high_ms),
+        **{f"{name}_ms": quantile.as_dict() for name, quantile in quantiles.items()},
+    }
+
+
+def _load_warnings(load: dict[str, Any] | None) -> list[str]:
+    """What spoils an open model."""
+    if not load:
+        return []
+    found = []
+    if load["late_share"] > LATE_SHARE:
+        found.append(
+            f"load: {load['late_share']:.1%} of the requests were sent more than "
+            f"{LATE_US / 1000:g} ms late; their latencies hold the generator's own delay"
+        )
+    for name, text in (
+        ("dropped", "were never sent"),
+        ("truncated", "are lost: the pod's log was cut; use a lower load_rate or load_seconds"),
+        ("without_response", "had no response and no latency: quantiles are of the others"),
+    ):
+        if load[name]:
+            found.append(f"load: {load[name]} of {load['intended']} requests {text}")
+    return found
 
 
 def _plain(value: float) -> float | None:
@@ -143,9 +203,12 @@ def _warnings(
 ) -> list[str]:
     """What a reader must be told, raised by the program."""
     warnings = histogram.artefacts(buckets) + _wan_warnings(found.wan)
+    warnings += _load_warnings(_load(found))
     named = {"viz mean west→east": source.value_ms}
     if found.tap_ms:
         named["fastest tapped request"] = min(found.tap_ms)
+    if found.load_ms:
+        named["fastest request of the load"] = min(found.load_ms)
     if found.gateway_rtt_ms:
         named["gateway probe"] = float(found.gateway_rtt_ms)
     warnings += statistics.floor_warning(named, found.rtt.floor_ms)
@@ -193,6 +256,18 @@ def show(lab: LabContext, figures: dict[str, Any]) -> Step:
         _row(f"{name} west → east", _interval(tap[f"{name}_ms"]), tap["n"], "tap", SOURCE.name)
         for name in QUANTILES
     ]
+    if load := figures["load"]:
+        rows.append(_row("mean west → east", load["mean_ms"], load["n"], "load", LOAD_VANTAGE))
+        rows += [
+            _row(
+                f"{name} west → east",
+                _interval(load[f"{name}_ms"]),
+                load["n"],
+                "load",
+                LOAD_VANTAGE,
+            )
+            for name in QUANTILES
+        ]
     rows.append(
         _row("gateway probe", figures["gateway_rtt_ms"], 1, "probe, last", "controller (west)")
     )

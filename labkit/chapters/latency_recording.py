@@ -1,11 +1,13 @@
 """From the instruments to the dataset: requests and counters become rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from labkit.chapters import load
+from labkit.chapters.load import LoadRequest
 from labkit.chapters.mtls import GATEWAY_PORT
 from labkit.chapters.multicluster_link import gateway_addresses
-from labkit.chapters.vantage import PROBE, SOURCE, VANTAGES, Vantage
+from labkit.chapters.vantage import MIRRORED, PROBE, SOURCE, VANTAGES, Vantage
 from labkit.clients.linkerd_values import Gateway
 from labkit.clients.tap import TapRequest
 from labkit.context import EAST, WEST, LabContext
@@ -84,6 +86,33 @@ def probed(lab: LabContext, gateway: Gateway | None, *, started: float, at: floa
 def _request(row: Row, *, started: float) -> Row:
     blank = {"late_us": None, "connection": "", "tls": None, "server_id": ""}
     return blank | row | {"warmup": row["time_s"] < started}
+
+
+def loaded(lab: LabContext, requests: Sequence[LoadRequest]) -> list[Row]:
+    """Rows of the load generator's plan; its lead is the warm-up."""
+    here = place(lab) | {
+        "instrument": "load",
+        "vantage": load.VANTAGE,
+        "service": MIRRORED,
+        "method": "GET",
+        "path": load.PATH,
+        "connection": lab.params.load_connections,
+    }
+    counted_from = requests[0].due_s + load.LEAD_S if requests else 0.0
+    return [
+        _request(
+            here
+            | {
+                "time_s": request.due_s,
+                "status": request.status,
+                "outcome": request.outcome,
+                "latency_us": request.latency_us,
+                "late_us": request.late_us,
+            },
+            started=counted_from,
+        )
+        for request in requests
+    ]
 
 
 def counted(lab: LabContext, *, begun: float, started: float, ended: float) -> list[Row]:

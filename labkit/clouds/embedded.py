@@ -114,6 +114,7 @@ class EmbeddedCloud(DigitalOceanCloud):
         return {
             "seed": params.seed,
             "jitter_ms": default_jitter_ms(value) if jitter is None else jitter,
+            "jitter_law": params.wan_jitter_law,
             "loss": params.wan_loss,
             "pairs": pairs,
         }

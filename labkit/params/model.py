@@ -88,6 +88,18 @@ class Params(BaseModel):
     warmup_seconds: int = Field(10, ge=0, le=3_600)
     """Seconds after the traffic starts that no statistic uses; one scrape interval."""
 
+    load_rate: int = Field(60, ge=0, le=2_000)
+    """Requests per second of the load generator, in an open model; 0 measures without it."""
+
+    load_seconds: int = Field(20, ge=5, le=3_600)
+    """Length of the load in seconds; with 60 per second 20 give the 1,000 samples of a p99."""
+
+    load_connections: Literal["kept", "new"] = "kept"
+    """Whether the load generator keeps its connections or opens one for each request."""
+
+    load_image: str = Field("peterevans/vegeta:6.9.1", min_length=1, max_length=255)
+    """Image of the load generator: vegeta 12 with a shell."""
+
     repetition: int = Field(1, ge=1, le=10_000)
     """Number of this run among repetitions of the same parameters; it goes into every sample."""
 
@@ -96,6 +108,9 @@ class Params(BaseModel):
 
     wan_jitter_ms: float | None = Field(None, ge=0, le=500)
     """Embedded only: standard deviation of the round trip in ms; null is 0.3 % of it."""
+
+    wan_jitter_law: Literal["normal", "pareto"] = "normal"
+    """Embedded only: `normal` around the round trip, or `pareto`: added to it, heavy-tailed."""
 
     wan_loss: float = Field(0.0, ge=0, le=0.2)
     """Embedded only: share of lost segments (0 to 0.2), seen as retransmission delay; 0: a backbone."""  # noqa: E501 - one line a field
@@ -178,6 +193,9 @@ _RULES = (
     _Rule("east_context", ("west_context", "east_context"), _same_context),
     _Rule("wan_rtt_ms", ("cloud", "wan_rtt_ms"), _embedded_only("wan_rtt_ms", None)),
     _Rule("wan_jitter_ms", ("cloud", "wan_jitter_ms"), _embedded_only("wan_jitter_ms", None)),
+    _Rule(
+        "wan_jitter_law", ("cloud", "wan_jitter_law"), _embedded_only("wan_jitter_law", "normal")
+    ),
     _Rule("wan_loss", ("cloud", "wan_loss"), _embedded_only("wan_loss", 0.0)),
 )
 

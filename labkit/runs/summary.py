@@ -51,6 +51,7 @@ def build(
         },
         "viz": measured.get("viz"),
         "tap": measured.get("tap"),
+        "load": measured.get("load"),
         "gateway_rtt_ms": measured.get("gateway_rtt_ms"),
         "wan_share": measured.get("wan_share"),
         "success_rate": measured.get("success_rate"),
@@ -98,6 +99,7 @@ def headline(content: dict[str, Any]) -> list[str]:
     ]
     lines += _viz_lines(content.get("viz"))
     lines += _tap_lines(content.get("tap"))
+    lines += _load_lines(content.get("load"))
     lines += _other_lines(content)
     lines += [f"! {warning}" for warning in content["warnings"]]
     return lines
@@ -130,18 +132,29 @@ def _ms(value: float | None) -> str:
 def _tap_lines(tap: dict[str, Any] | None) -> list[str]:
     if not tap:
         return []
+    share = tap["tls_true_share"]
+    tls = "tls unknown" if share is None else f"tls=true {share:.0%}"
+    return [f"tap              {_quantiles(tap)} (n={tap['n']}, 95 % intervals, {tls})"]
+
+
+def _load_lines(load: dict[str, Any] | None) -> list[str]:
+    if not load:
+        return []
+    sends = f"{load['rate_per_s']}/s, {load['late_share']:.1%} late, {load['dropped']} dropped"
+    return [f"load             {_quantiles(load)} (n={load['n']}, {sends})"]
+
+
+def _quantiles(figures: dict[str, Any]) -> str:
     parts = []
     for name in ("p50", "p95", "p99"):
-        figure = tap[f"{name}_ms"]
+        figure = figures[f"{name}_ms"]
         if figure["value"] is None:
             parts.append(f"{name} not enough samples")
         else:
             ends = (figure["low"], figure["high"])
             interval = ", ".join("?" if end is None else f"{end:.1f}" for end in ends)
             parts.append(f"{name} {figure['value']:.1f} [{interval}] ms")
-    share = tap["tls_true_share"]
-    tls = "tls unknown" if share is None else f"tls=true {share:.0%}"
-    return [f"tap              {', '.join(parts)} (n={tap['n']}, 95 % intervals, {tls})"]
+    return ", ".join(parts)
 
 
 def _other_lines(content: dict[str, Any]) -> list[str]:

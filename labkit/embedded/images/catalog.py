@@ -93,6 +93,7 @@ _WEB = _process("emojivoto.web")
 _EMOJI = _process("emojivoto.emoji")
 _VOTING = _process("emojivoto.voting")
 _CURL = _process("curl")
+_VEGETA = _process("vegeta")
 _PROXY = _component("mesh.proxy:run")
 _VALIDATOR = _component("mesh.validator:run")
 _SERVICE_MIRROR = _component("mesh.service_mirror:run")
@@ -113,6 +114,7 @@ IMAGES: Mapping[str, Image] = {
     "ghcr.io/buoyantio/emojivoto-voting-svc": Image(
         {"": _VOTING, "emojivoto-voting-svc": _VOTING}, has_shell=True
     ),
+    "docker.io/peterevans/vegeta": Image({"vegeta": _VEGETA}, has_shell=True),
     "docker.io/curlimages/curl": Image(
         {"": _CURL, "curl": _CURL, "sleep": _component("images.pause:sleep")}, has_shell=True
     ),
@@ -242,6 +244,12 @@ def exposed_ports(image: str) -> tuple[int, ...]:
         return find_image(image).exposed_ports
     except (ImageNotFound, InvalidImageName):
         return ()
+
+
+def programs_of(image: str) -> Mapping[str, Program]:
+    """The programs of a reference's image by name; none when there is no such image."""
+    found = IMAGES.get(repository_of(image))
+    return {} if found is None else found.programs
 
 
 def has_shell(image: str) -> bool:

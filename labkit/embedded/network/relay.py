@@ -8,8 +8,8 @@ after it came, in order, connection by connection.
 What is modelled:
 
 * delay: half of ``rtt_ms`` each way;
-* jitter: a normal distribution around that, standard deviation ``jitter_ms`` of the round trip,
-  never less than no delay at all, from a seeded generator;
+* jitter, standard deviation ``jitter_ms`` of the round trip, from a seeded generator: a normal
+  distribution around that, never less than no delay at all, or a one-sided heavy tail;
 * loss: TCP hides it, so a lost segment shows as a retransmission timeout that all later bytes of
   the connection wait for: one extra max(200 ms, 2 round trips) with the probability that one of
   the chunk's segments was lost;

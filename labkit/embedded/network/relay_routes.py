@@ -66,10 +66,16 @@ class Connection:
         # The client's first bytes could leave it one round trip after it began to connect, the
         # target learns of the connection half a round trip after that.
         self._up = Pipe(
-            Delay(route, seed + "/up"), route, not_before=self._began + 1.5 * rtt, upward=True
+            Delay(route, seed + "/up", upward=True),
+            route,
+            not_before=self._began + 1.5 * rtt,
+            upward=True,
         )
         self._down = Pipe(
-            Delay(route, seed + "/down"), route, not_before=self._began + 2 * rtt, upward=False
+            Delay(route, seed + "/down", upward=False),
+            route,
+            not_before=self._began + 2 * rtt,
+            upward=False,
         )
         self._up.on_finished = self._down.on_finished = self._close_when_finished
         self._transports: list[asyncio.Transport] = []

@@ -163,6 +163,7 @@ class WideAreaNetwork:
                         targets=targets,
                         rtt_ms=rtt,
                         jitter_ms=self.wan.jitter_ms,
+                        jitter_law=self.wan.jitter_law,
                         loss=self.wan.loss,
                         seed=self.wan.seed,
                     )

@@ -13,7 +13,8 @@ from labkit.embedded.network.relay_pipes import RouteSpec
 from labkit.errors import InputError
 
 SAME_REGION_RTT_MS = 0.5
-_KEYS = {"seed", "jitter_ms", "loss", "pairs"}
+_VALUES = ("jitter_ms", "jitter_law", "loss", "seed")
+_KEYS = {*_VALUES, "pairs"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,13 @@ class WanConfig:
     pairs: Mapping[frozenset[str], float]
     """Milliseconds by unordered pair of regions."""
     jitter_ms: float = 0.0
+    jitter_law: str = "normal"
     loss: float = 0.0
     seed: int = 7
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "WanConfig":
-        """Read ``{"seed", "jitter_ms", "loss", "pairs": [{"a", "b", "rtt_ms"}]}``.
+        """Read ``{"seed", "jitter_ms", "jitter_law", "loss", "pairs": [{"a", "b", "rtt_ms"}]}``.
 
         Raises:
             InputError: with every problem.
@@ -42,7 +44,7 @@ class WanConfig:
                 pairs[frozenset((str(pair["a"]), str(pair["b"])))] = rtt
             except (KeyError, TypeError, ValueError) as error:
                 problems.append(f"pairs[{index}] needs a, b and rtt_ms: {error}")
-        values = {key: body[key] for key in ("jitter_ms", "loss", "seed") if key in body}
+        values = {key: body[key] for key in _VALUES if key in body}
         try:
             RouteSpec(id="check", targets=(), **values)
         except (TypeError, ValueError) as error:

@@ -6,15 +6,32 @@ argument by themselves; every other absolute path is this machine's.
 """
 
 import contextlib
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 
-from labkit.embedded.images.catalog import CommandNotFound, Program
+from labkit.embedded.images.catalog import CommandNotFound, Program, programs_of
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.programs import Container
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def search_path(container: Container) -> str:
+    """PATH of a shell inside a container: the image's own programs, then this machine's commands.
+
+    The programs are scripts in the container's private folder, made anew each time.
+    """
+    folder = container.work_dir / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, program in programs_of(container.image).items():
+        if name and program.kind == "process":
+            script = folder / name
+            command = shlex.join([sys.executable, "-m", program.entry])
+            script.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+            script.chmod(0o700)
+    return f"{folder}:{SEARCH_PATH}"
 
 
 def has_command(config: NodeConfig, image: str, argv: Sequence[str]) -> bool:

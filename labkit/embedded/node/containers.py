@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from labkit.embedded.images.catalog import Program
-from labkit.embedded.node.commands import SEARCH_PATH, process_command
+from labkit.embedded.node.commands import process_command, search_path
 from labkit.embedded.node.logs import ContainerLog
 from labkit.embedded.node.programs import Component, Container
 from labkit.embedded.node.terminals import Terminal
@@ -263,7 +263,7 @@ async def start(
     argv = process_command(program, arguments, container)
     environment = process_environment(container)
     if program.kind == "command":
-        environment["PATH"] = SEARCH_PATH
+        environment["PATH"] = search_path(container)
     terminal = Terminal() if container.tty else None
     pipe = asyncio.subprocess.PIPE
     try:

@@ -20,7 +20,7 @@ from labkit.embedded.node.channels import (
     InputEnd,
     Resize,
 )
-from labkit.embedded.node.commands import SEARCH_PATH, executable
+from labkit.embedded.node.commands import executable, search_path
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.containers import process_environment
 from labkit.embedded.node.programs import Container
@@ -34,7 +34,7 @@ _LAST_OUTPUT_S = 1.0
 
 
 def _environment(container: Container) -> dict[str, str]:
-    return {**process_environment(container), "PATH": SEARCH_PATH}
+    return {**process_environment(container), "PATH": search_path(container)}
 
 
 def _name(container: Container, what: str) -> str:
