@@ -28,7 +28,10 @@ def run(*, quick: bool) -> None:
 
 def _row(grouping: str, readings: int) -> tuple[object, ...]:
     with temporary_home() as home:
-        options = (f"proxy_grouping={grouping}", "measure_seconds=15", "warmup_seconds=10")
+        options = (
+            *(f"proxy_grouping={grouping}", "measure_seconds=15", "warmup_seconds=10"),
+            "load_rate=0",
+        )
         flags = [word for option in options for word in ("-p", option)]
         home.labkit("run", *flags, "--keep", "--runs", str(home.folder / "runs"))
         time.sleep(SETTLE_S)

@@ -22,6 +22,8 @@ PARAMETERS = (
     "east_region=syd1",
     "measure_seconds=30",
     "warmup_seconds=2",
+    "load_rate=120",
+    "load_seconds=10",
 )
 RUN_TIMEOUT_S = 400
 GATEWAY_IDENTITY = (
@@ -110,6 +112,18 @@ def test_the_mean_from_viz_is_the_round_trip_plus_the_time_in_the_region(walk):
 def test_the_figures_lie_above_the_light_floor(walk):
     assert walk.summary["viz"]["west_east_mean_ms"] > walk.summary["rtt_ms"]["floor"]
     assert walk.summary["gateway_rtt_ms"] > walk.summary["rtt_ms"]["floor"]
+
+
+def test_the_load_generator_kept_its_plan_and_has_a_p99(walk):
+    load, rtt_ms = walk.summary["load"], walk.summary["rtt_ms"]["value"]
+    assert load["intended"] == 120 * 10
+    assert (load["dropped"], load["truncated"]) == (0, 0)
+    assert load["n"] >= 0.99 * load["intended"]
+    assert rtt_ms < load["p50_ms"]["low"] <= load["p99_ms"]["low"] < load["p99_ms"]["high"]
+
+
+def test_the_load_generator_left_nothing_behind(walk):
+    assert "labkit-load" not in walk.ok("kubectl --context west -n emojivoto get pods")
 
 
 def test_every_tapped_request_to_the_gateway_was_mutual_tls_with_its_identity(walk):

@@ -18,6 +18,7 @@ from labkit.chapters.vantage import GATEWAY, SOURCE, Vantage
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.latency import dataset, histogram, samples, statistics
+from labkit.latency.interruptions import interruptions
 from labkit.latency.schema import REQUESTS, SERIES
 from labkit.latency.statistics import Mean
 from labkit.rtt import Rtt, rtt
@@ -203,6 +204,8 @@ def _warnings(
 ) -> list[str]:
     """What a reader must be told, raised by the program."""
     warnings = histogram.artefacts(buckets) + _wan_warnings(found.wan)
+    for vantage in (SOURCE, GATEWAY):
+        warnings += interruptions(found.series(vantage), vantage=vantage.name)
     warnings += _load_warnings(_load(found))
     named = {"viz mean west→east": source.value_ms}
     if found.tap_ms:
