@@ -6,19 +6,9 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module
 
-NAMES = (
-    "help",
-    "up",
-    "relay",
-    "apiserver",
-    "memory",
-    "lab",
-    "intervals",
-    "sweep",
-    "samples",
-    "load",
-    "accuracy",
-)
+NAMES = ("help", "up", "relay", "apiserver", "memory", "lab", "intervals", "samples", "load")
+LONG = ("sweep", "accuracy")
+"""Only when named: they take longer than all others together."""
 
 
 def main() -> None:
