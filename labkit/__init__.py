@@ -1,15 +1,16 @@
 """labkit: a two-cluster, two-region Linkerd service mesh lab, driven from notebooks.
 
-`open_lab` is all a notebook needs.
+`open_lab` is all a notebook of the walk needs; `compare_runs` puts kept runs side by side.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, open_lab
+    from labkit.runs.newest import compare_runs
 
 __version__ = "0.1.0"
-__all__ = ["Lab", "__version__", "open_lab"]
+__all__ = ["Lab", "__version__", "compare_runs", "open_lab"]
 
 
 def __getattr__(name: str) -> object:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> object:
         from labkit import lab
 
         return getattr(lab, name)
+    if name == "compare_runs":
+        from labkit.runs.newest import compare_runs
+
+        return compare_runs
     raise AttributeError(name)

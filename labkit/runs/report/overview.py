@@ -133,7 +133,9 @@ def _interval(row: Mapping[Hashable, Any], name: str) -> str:
 def _row(run: KeptRun, place: int) -> OverviewRow:
     known, floor = number(run.summary, "rtt_ms", "value"), number(run.summary, "rtt_ms", "floor")
     checks = rows(run.summary, "checks")
-    good = sum(1 for check in checks if check.get("status") == "pass")
+    kinds = [word(check, "status") for check in checks]
+    named = (("fail", "failed"), ("warn", "with a warning"))
+    others = [f"{kinds.count(kind)} {text}" for kind, text in named if kind in kinds]
     return OverviewRow(
         anchor=f"run-{place}",
         name=run.name,
@@ -143,7 +145,7 @@ def _row(run: KeptRun, place: int) -> OverviewRow:
         floor="?" if floor is None else f"{floor:.1f}",
         mean=mean_of(run),
         median=quantile_of(run, "tap", "p50"),
-        checks=f"{good} of {len(checks)}",
+        checks=", ".join([f"{kinds.count('pass')} of {len(checks)}", *others]),
         caveats=len(words(run.summary, "warnings")),
     )
 
@@ -208,6 +210,8 @@ def _or_nan(value: float | None) -> float:
 
 def _across(run: KeptRun) -> tuple[float, float, float] | None:
     """The measured way: the mean at the source minus the mean behind the gateway, in ms."""
+    if word(run.summary, "rtt_ms", "source") == "override":
+        return None  # the user gave the way: it says nothing about the pair
     viz = pick(run.summary, "viz")
     there, behind = mean_of(run), number(viz, "in_region_mean_ms")
     if there.value is None or behind is None:
@@ -250,13 +254,19 @@ _MEASURED = (
     "Measured: mean at the source's proxy minus mean behind the gateway, so gateways and proxies "
     "are part of it; of several runs of a pair the last one."
 )
+_EMULATED = " The network was emulated and told the known figure: it says how well that was done."
+
+
+def _how(runs: Sequence[KeptRun]) -> str:
+    emulated = any(isinstance(pick(run.measurement, "wan"), dict) for run in runs)
+    return _MEASURED + (_EMULATED if emulated else "")
 
 
 def _matrix(runs: Sequence[KeptRun]) -> PagePicture:
     title = "Round trips between the regions"
     order = [slug for slug in REGIONS if any(slug in run.regions for run in runs)]
     chart = charts.region_matrix(
-        _links(runs, known=True), title=title, caption=_caption(runs, _MEASURED), regions=order
+        _links(runs, known=True), title=title, caption=_caption(runs, _how(runs)), regions=order
     )
     return of_chart(chart, title)
 
@@ -271,7 +281,7 @@ def _map(runs: Sequence[KeptRun]) -> PagePicture:
         ]
     )
     chart = charts.world_map(
-        _links(runs, known=False), cities, title=title, caption=_caption(runs, _MEASURED)
+        _links(runs, known=False), cities, title=title, caption=_caption(runs, _how(runs))
     )
     return of_chart(chart, title)
 
