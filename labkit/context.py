@@ -134,6 +134,13 @@ class LabContext:
         facts = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps({**facts, section: value}, indent=1))
 
+    def forget(self, section: str) -> None:
+        """Drop the facts of one section."""
+        path = self.results / FACTS
+        if path.exists():
+            facts = json.loads(path.read_text())
+            path.write_text(json.dumps({k: v for k, v in facts.items() if k != section}, indent=1))
+
     def recorded(self, section: str) -> Any:
         """Facts kept by `record`, None when there are none."""
         path = self.results / FACTS

@@ -134,6 +134,12 @@ class LabFolder:
         kept = {**self.recall(), **facts}
         write_private(self.chapters_file, json.dumps(kept, indent=1).encode())
 
+    def forget(self, *names: str) -> None:
+        """Drop facts that chapters kept."""
+        kept = {name: value for name, value in self.recall().items() if name not in names}
+        if self.chapters_file.exists():
+            write_private(self.chapters_file, json.dumps(kept, indent=1).encode())
+
 
 def known_labs() -> list[str]:
     """Names of the labs that have a folder."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from labkit import clouds
+from labkit import catch_up, clouds
 from labkit.chapters import (
     CHAPTERS,
     cleanup,
@@ -284,6 +284,29 @@ class Lab(LabContext):
     def cost(self) -> Costs:
         """What the lab has cost so far; nothing is asked."""
         return self.meter.read()
+
+    def solve(self, chapter: str) -> Step:
+        """Bring the lab to the end of a chapter, from any state; the chapter's checks prove it.
+
+        Raises:
+            InputError: there is no such chapter.
+            CheckFailed: the steps went through, and a check of the chapter does not hold.
+        """
+        wanted = catch_up.find(chapter)
+        if not catch_up.needs_clusters(wanted):
+            return self.down()
+        return catch_up.solve(self, wanted)
+
+    def reset(self, chapter: str) -> Step:
+        """Take the lab back to the start of a chapter, from any state.
+
+        Raises:
+            InputError: there is no such chapter.
+        """
+        wanted = catch_up.find(chapter)
+        if wanted <= catch_up.FIRST:
+            return self.down()
+        return catch_up.reset(self, wanted)
 
     def down(self) -> Step:
         """99: everything down."""

@@ -35,4 +35,8 @@ CHAPTERS: tuple[ModuleType, ...] = (
     latency,
     cleanup,
 )
-"""In the order of the notebooks; each has `CHECKS`."""
+"""In the order of the notebooks; each has `CHECKS`.
+
+Those that change something also have `STEPS`, in the notebook's order, and `undo`, which takes the
+lab back to the chapter's start, may be called at any time, and never touches another chapter.
+"""

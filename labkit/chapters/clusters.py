@@ -45,6 +45,9 @@ def _agree(lab: LabContext) -> None:
         require_consent(lab.cloud, lab.params)
 
 
+STEPS = (create,)
+
+
 def _row(facts: ClusterFacts) -> dict[str, object]:
     return {
         "context": facts.name,

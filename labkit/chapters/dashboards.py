@@ -200,6 +200,8 @@ def _traffic(cluster: str, deployment: str, direction: str) -> Check:
     )
 
 
+STEPS = (golden_metrics,)
+
 CHECKS = (
     Check(
         id="09.success",

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 from labkit.checks import Check, Finding, failed, passed
 from labkit.clients.manifests import Object
-from labkit.clients.rollouts import wait_for, wait_rollout
+from labkit.clients.rollouts import remove_namespace, wait_for, wait_rollout
 from labkit.context import CLUSTERS, EAST, WEST, LabContext, in_both
 from labkit.display import Step, Table
 from labkit.progress import Progress, progress
@@ -78,6 +78,15 @@ def split(lab: LabContext) -> Step:
         ),
         table=Table.of(workload_rows(lab)),
     )
+
+
+STEPS = (deploy, split)
+
+
+def undo(lab: LabContext) -> None:
+    """Remove emojivoto from both clusters."""
+    with progress("Removing emojivoto") as shown:
+        in_both(lambda cluster: remove_namespace(lab.kubernetes(cluster), NAMESPACE, report=shown))
 
 
 def _deployments(lab: LabContext, cluster: str) -> list[str]:

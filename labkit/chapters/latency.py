@@ -220,6 +220,14 @@ def _instruments_agree(lab: LabContext) -> Finding:
     return verdict(abs(median - mean) <= max(10.0, 0.1 * mean), text)
 
 
+STEPS = (measure,)
+
+
+def undo(lab: LabContext) -> None:
+    """Forget the figures; the files of the measurement stay until the next one."""
+    lab.forget("latency")
+
+
 CHECKS = (
     Check(
         id="10.figures",

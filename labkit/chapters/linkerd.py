@@ -4,7 +4,7 @@ from labkit.certs import fingerprint
 from labkit.chapters import trust_anchor
 from labkit.checks import Check, Finding, failed, passed, verdict
 from labkit.clients.linkerd import CheckOutcome
-from labkit.clients.rollouts import wait_rollout
+from labkit.clients.rollouts import remove_namespace, wait_rollout
 from labkit.context import CLUSTERS, LabContext, in_both
 from labkit.display import Step, Table
 from labkit.progress import Progress, progress
@@ -84,6 +84,26 @@ def install_viz(lab: LabContext) -> Step:
         ),
         table=Table.of(rollout_rows(lab, VIZ_NAMESPACE, VIZ)),
     )
+
+
+STEPS = (install, install_viz)
+
+
+def undo(lab: LabContext) -> None:
+    """Uninstall viz and the control plane from both clusters."""
+    with progress("Uninstalling Linkerd") as shown:
+
+        def work(cluster: str) -> None:
+            kubernetes, command = lab.kubernetes(cluster), lab.linkerd(cluster)
+            for namespace, uninstall in (
+                (VIZ_NAMESPACE, command.viz_uninstall),
+                (NAMESPACE, command.uninstall),
+            ):
+                if kubernetes.get("v1", "Namespace", namespace) is not None:
+                    kubernetes.delete_all(uninstall())
+                    remove_namespace(kubernetes, namespace, report=shown)
+
+        in_both(work)
 
 
 def wait_rollouts(

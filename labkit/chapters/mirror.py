@@ -3,7 +3,7 @@
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_addresses
 from labkit.checks import Check, Finding, failed, verdict
-from labkit.clients.rollouts import wait_for
+from labkit.clients.rollouts import wait_for, wait_gone
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.progress import progress
@@ -58,6 +58,22 @@ def export(lab: LabContext) -> Step:
         table=Table.of(rows),
         facts=facts,
     )
+
+
+STEPS = (export,)
+
+
+def undo(lab: LabContext) -> None:
+    """Take the label away in east and wait until the mirror is gone from west."""
+    with progress(f"Taking {SERVICE} back") as shown:
+        if lab.kubernetes(EAST).get("v1", "Service", SERVICE, NAMESPACE) is not None:
+            labels = {"metadata": {"labels": {EXPORTED: None}}}
+            lab.kubernetes(EAST).patch("v1", "Service", SERVICE, NAMESPACE, body=labels)
+        shown.update("label removed", key=EAST)
+        wait_gone(
+            lab.kubernetes(WEST), "v1", "Service", MIRROR, NAMESPACE, timeout_s=MIRROR_TIMEOUT_S
+        )
+        shown.update(f"{MIRROR} is gone", key=WEST)
 
 
 def mirror_endpoints(lab: LabContext) -> list[str]:

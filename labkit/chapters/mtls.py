@@ -11,7 +11,7 @@ from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_addresses, the_link
 from labkit.chapters.traffic import BOT
 from labkit.checks import Check, Finding, failed, verdict
-from labkit.clients.rollouts import wait_for, wait_gone
+from labkit.clients.rollouts import remove_namespace, wait_for, wait_gone
 from labkit.clients.tap import TapRequest
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
@@ -209,6 +209,16 @@ def _result(lab: LabContext, name: str, shown: Any) -> dict[str, Any]:
         "refused": code in REFUSED,
         "what it saw": text.splitlines()[-1] if text else REFUSED.get(code, "nothing"),
     }
+
+
+STEPS = (tap, try_intruders)
+
+
+def undo(lab: LabContext) -> None:
+    """Remove the intruders, and forget what was seen."""
+    with progress("Removing the intruders") as shown:
+        remove_namespace(lab.kubernetes(WEST), INTRUDERS, report=shown)
+    lab.folder.forget("tap", "intruders")
 
 
 def _phase(lab: LabContext, name: str) -> str:

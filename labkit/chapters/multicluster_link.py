@@ -5,7 +5,7 @@ from typing import Any
 
 from labkit.chapters.linkerd import CRD, CRD_API, deployments_check, wait_rollouts
 from labkit.checks import Check, Finding, failed, passed, verdict
-from labkit.clients.rollouts import wait_for
+from labkit.clients.rollouts import remove_namespace, wait_for
 from labkit.context import CLUSTERS, EAST, WEST, LabContext, in_both
 from labkit.display import Step, Table
 from labkit.errors import StateError
@@ -110,6 +110,26 @@ def link(lab: LabContext) -> Step:
             "The first probe also pays for the handshakes; later ones take one round trip.",
         ),
     )
+
+
+STEPS = (install, link)
+
+
+def undo(lab: LabContext) -> None:
+    """Unlink west from east, and uninstall the extension from both clusters."""
+    with progress("Uninstalling multicluster") as shown:
+        if lab.kubernetes(WEST).get(CRD_API, CRD, "links.multicluster.linkerd.io") is not None:
+            for item in lab.kubernetes(WEST).list(LINK_API, "Link", NAMESPACE):
+                shown.update("unlinking", key=WEST)
+                lab.kubernetes(WEST).delete_all(lab.linkerd(WEST).unlink(item["metadata"]["name"]))
+
+        def work(cluster: str) -> None:
+            kubernetes = lab.kubernetes(cluster)
+            if kubernetes.get("v1", "Namespace", NAMESPACE) is not None:
+                kubernetes.delete_all(lab.linkerd(cluster).multicluster_uninstall())
+                remove_namespace(kubernetes, NAMESPACE, report=shown)
+
+        in_both(work)
 
 
 def _probe(lab: LabContext) -> tuple[bool, str]:

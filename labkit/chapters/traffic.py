@@ -5,7 +5,7 @@ from collections.abc import Callable
 from prometheus_client.parser import text_string_to_metric_families
 
 from labkit.chapters.emojivoto import NAMESPACE
-from labkit.chapters.mirror import MIRROR
+from labkit.chapters.mirror import MIRROR, SERVICE
 from labkit.chapters.multicluster_link import GATEWAY
 from labkit.chapters.multicluster_link import NAMESPACE as MULTICLUSTER
 from labkit.checks import Check, Finding, verdict
@@ -13,10 +13,12 @@ from labkit.clients.rollouts import wait_for, wait_rollout
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.errors import LabkitError
-from labkit.progress import progress
+from labkit.progress import Progress, progress
 
 BOT = "vote-bot"
 TARGET = f"{MIRROR}.{NAMESPACE}:80"
+OWN = f"{SERVICE}.{NAMESPACE}:80"
+"""Where the manifest points the robot."""
 ROLLOUT_TIMEOUT_S = 300.0
 TRAFFIC_TIMEOUT_S = 120.0
 VANTAGE = {WEST: "vote-bot's proxy, outbound", EAST: "the gateway's proxy, outbound"}
@@ -27,16 +29,8 @@ def redirect(lab: LabContext) -> Step:
     """Point the robot at the mirrored service and wait until requests arrive in east."""
     with progress("Redirecting the votes") as shown:
         if web_host(lab) != TARGET:
-            lab.kubernetes(WEST).patch(
-                "apps/v1", "Deployment", BOT, NAMESPACE, body=_environment(), how="strategic"
-            )
-        wait_rollout(
-            lab.kubernetes(WEST),
-            NAMESPACE,
-            [BOT],
-            timeout_s=ROLLOUT_TIMEOUT_S,
-            report=shown,
-        )
+            _point(lab, TARGET)
+        _wait_robot(lab, shown)
         wait_for(
             lambda: _flows(lab),
             what="requests from west to arrive at east's gateway",
@@ -63,9 +57,33 @@ def redirect(lab: LabContext) -> Step:
     )
 
 
-def _environment() -> dict[str, object]:
-    container = {"name": BOT, "env": [{"name": "WEB_HOST", "value": TARGET}]}
-    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+STEPS = (redirect,)
+
+
+def undo(lab: LabContext) -> None:
+    """Point the robot at west's own service again, where nobody answers."""
+    with progress("Taking the redirection back") as shown:
+        if lab.kubernetes(WEST).get("apps/v1", "Deployment", BOT, NAMESPACE) is None:
+            return
+        if web_host(lab) != OWN:
+            _point(lab, OWN)
+        _wait_robot(lab, shown)
+
+
+def _point(lab: LabContext, host: str) -> None:
+    container = {"name": BOT, "env": [{"name": "WEB_HOST", "value": host}]}
+    lab.kubernetes(WEST).patch(
+        "apps/v1",
+        "Deployment",
+        BOT,
+        NAMESPACE,
+        body={"spec": {"template": {"spec": {"containers": [container]}}}},
+        how="strategic",
+    )
+
+
+def _wait_robot(lab: LabContext, shown: Progress) -> None:
+    wait_rollout(lab.kubernetes(WEST), NAMESPACE, [BOT], timeout_s=ROLLOUT_TIMEOUT_S, report=shown)
 
 
 def web_host(lab: LabContext) -> str:

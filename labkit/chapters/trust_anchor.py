@@ -78,6 +78,16 @@ def create(lab: LabContext) -> Step:
     )
 
 
+STEPS = (create,)
+
+
+def undo(lab: LabContext) -> None:
+    """Remove both certificates with their keys."""
+    for name in ("issuer", "root"):
+        for path in files(lab, name):
+            path.unlink(missing_ok=True)
+
+
 def _row(name: str, credential: certs.Credential) -> dict[str, object]:
     return {
         "certificate": name,

@@ -1,4 +1,4 @@
-"""up, status, check, down: one lab by hand."""
+"""up, status, check, solve, reset, down: one lab by hand."""
 
 import sys
 from pathlib import Path
@@ -88,6 +88,30 @@ def check(
     raise typer.Exit(report.exit_code)
 
 
+Chapter = Annotated[str, typer.Argument(metavar="CHAPTER", help="number of a chapter, as 04")]
+
+
+def solve(
+    chapter: Chapter,
+    params: ParamsFile = None,
+    p: Assignments = None,
+    lab_name: LabName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the lab to the end of a chapter, from any state; a lab that is not there is made."""
+    loaded = load(params, p, lab_name)
+    from labkit.lab import describe_lab
+
+    step = describe_lab(loaded).solve(chapter)
+    show(dict(step.facts) if as_json else step, as_json=as_json)
+
+
+def reset(chapter: Chapter, lab_name: LabName = None, as_json: AsJson = False) -> None:
+    """Take the lab back to the start of a chapter, from any state."""
+    step = known_lab(lab_name).reset(chapter)
+    show(dict(step.facts) if as_json else step, as_json=as_json)
+
+
 def down(
     lab_name: LabName = None,
     from_run: Annotated[
@@ -115,5 +139,5 @@ def down(
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (up, status, check, down):
+    for command in (up, status, check, solve, reset, down):
         app.command()(command)

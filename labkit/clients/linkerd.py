@@ -248,6 +248,24 @@ class Linkerd:
             "get svc linkerd-gateway",
         ).stdout
 
+    # ---- what `kubectl delete` takes ----------------------------------------------------------
+
+    def unlink(self, cluster_name: str) -> str:
+        """`linkerd multicluster unlink`: the Link, its credentials and mirrors, as YAML."""
+        return self._run("multicluster", "unlink", f"--cluster-name={cluster_name}").stdout
+
+    def multicluster_uninstall(self) -> str:
+        """`linkerd multicluster uninstall` as YAML; refused while there are Links."""
+        return self._run("multicluster", "uninstall").stdout
+
+    def viz_uninstall(self) -> str:
+        """`linkerd viz uninstall` as YAML."""
+        return self._run("viz", "uninstall").stdout
+
+    def uninstall(self) -> str:
+        """`linkerd uninstall` as YAML; refused while extensions or meshed pods are there."""
+        return self._run("uninstall").stdout
+
     def inject(self, manifest: str) -> str:
         """The manifest with `linkerd.io/inject: enabled` on its workloads, as YAML."""
         return self._run("inject", "-", stdin=manifest).stdout

@@ -145,6 +145,20 @@ def troubles(cluster: Kubernetes, namespace: str) -> list[str]:
     return found
 
 
+def remove_namespace(
+    cluster: Kubernetes, name: str, *, report: Progress, timeout_s: float = 180.0
+) -> None:
+    """Delete a namespace with all that is in it and wait until it is gone.
+
+    Raises:
+        WaitTimeout: it still exists; its finalizers are named.
+    """
+    report.update(f"removing {name}", key=cluster.context)
+    cluster.delete("v1", "Namespace", name)
+    wait_gone(cluster, "v1", "Namespace", name, timeout_s=timeout_s)
+    report.update(f"{name} is gone", key=cluster.context)
+
+
 def wait_gone(
     cluster: Kubernetes,
     api_version: str,
