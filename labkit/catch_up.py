@@ -29,8 +29,9 @@ def find(text: str) -> str:
         InputError: there is none.
     """
     known = [number(chapter) for chapter in CHAPTERS]
-    wanted = text.partition("_")[0].zfill(2)
-    if wanted not in known:
+    digits = text.partition("_")[0]
+    wanted = digits.zfill(2)
+    if not digits or wanted not in known:
         raise InputError(
             "Unknown chapter",
             problems=[f"{text}: no chapter of that number"],
