@@ -7,6 +7,7 @@ import pandas as pd
 from labkit.chapters.dashboards import Golden
 from labkit.chapters.latency import IN_REGION, OVER
 from labkit.chapters.latency_figures import QUANTILES, Measurement
+from labkit.chapters.load import VANTAGE as LOAD_VANTAGE
 from labkit.chapters.vantage import GATEWAY, SERVED, SOURCE
 from labkit.context import LabContext
 from labkit.latency import charts, statistics
@@ -54,19 +55,30 @@ def _provenance(found: Measurement) -> str:
     return f"WAN round trip {known.value_ms:.1f} ms ({known.source}). Load: one closed loop."
 
 
+_SEEN = {
+    "tap": f"{SOURCE.name}, WAN included, to response headers",
+    "load": f"{LOAD_VANTAGE}, WAN included, from intended send times",
+}
+"""Where each instrument sees a request, and what of it."""
+
+
 def _distribution(found: Measurement) -> charts.Chart:
     buckets = statistics.viz_histogram(found.series(SOURCE))
     invented = {q: buckets.interpolated(q) for q in QUANTILES.values()}
+    known = {"tap": found.tap_ms} | ({"load": found.load_ms} if found.load_ms else {})
     return charts.distribution(
-        {"tap": found.tap_ms},
+        known,
         title=f"Distribution of single requests, {found.title}",
         caption=charts.Caption(
-            source="tap samples; viz buckets for the bracket",
-            vantage=f"{SOURCE.name}, WAN included, to response headers",
-            n=len(found.tap_ms),
+            source=f"{' and '.join(known)}, single requests; viz buckets for the bracket",
+            vantage="; ".join(f"{name}: {_SEEN[name]}" for name in known),
+            n=sum(map(len, known.values())),
             note=_provenance(found),
         ),
-        quantiles={"tap": [statistics.quantile(found.tap_ms, q) for q in QUANTILES.values()]},
+        quantiles={
+            name: [statistics.quantile(values, q) for q in QUANTILES.values()]
+            for name, values in known.items()
+        },
         bracket=buckets.bracket(0.50),
         invented={q: value for q, value in invented.items() if value is not None},
         floor_ms=found.rtt.floor_ms,

@@ -114,7 +114,7 @@ def known_way(run: KeptRun) -> Rtt | None:
 
 def figures(run: KeptRun) -> list[Figure]:
     """Every figure of a run, measured or not."""
-    return [*_way(run), *_viz(run), *_tap(run), *_others(run)]
+    return [*_way(run), *_viz(run), *_tap(run), *_load(run), *_others(run)]
 
 
 def mean_of(run: KeptRun) -> Figure:
@@ -202,6 +202,38 @@ def quantile_of(run: KeptRun, instrument: str, name: str) -> Figure:
 
 def _tap(run: KeptRun) -> list[Figure]:
     return [quantile_of(run, "tap", name) for name in QUANTILES]
+
+
+def _load(run: KeptRun) -> list[Figure]:
+    """Figures of the load generator; none when there was no load."""
+    load = pick(run.summary, "load")
+    if not isinstance(load, dict):
+        return []
+    place: dict[str, Any] = {
+        "n": count(load, "n"),
+        "source": "load, from intended send times",
+        "vantage": word(load, "vantage") or "-",
+    }
+    late = number(load, "late_share")
+    lost = {key: count(load, key) or 0 for key in ("dropped", "intended", "without_response")}
+    return [
+        Figure(
+            "mean of the load",
+            number(load, "mean_ms"),
+            number(load, "mean_low_ms"),
+            number(load, "mean_high_ms"),
+            **place,
+        ),
+        *(quantile_of(run, "load", name) for name in QUANTILES),
+        Figure(
+            "late sends",
+            None if late is None else late * 100,
+            unit="%",
+            note=f"{lost['dropped']} dropped of {lost['intended']} intended, "
+            f"{lost['without_response']} without a response",
+            **place,
+        ),
+    ]
 
 
 def _others(run: KeptRun) -> list[Figure]:

@@ -325,6 +325,34 @@ def test_figures_say_why_there_is_no_value(run):
     assert found["success, web", "viz"].text == "not measured"
 
 
+def test_figures_of_the_load_generator_are_there_when_there_was_a_load(run):
+    content = json.loads((run / "summary.json").read_text())
+    assert not any(figure.source.startswith("load") for figure in figures(read_run(run)))
+    content["load"] = content["tap"] | {
+        "n": 1_180,
+        "rate_per_s": 60.0,
+        "intended": 1_200,
+        "dropped": 3,
+        "without_response": 17,
+        "late_share": 0.004,
+        "connection": "kept",
+        "vantage": "load generator (west)",
+        "mean_ms": 152.0,
+        "mean_low_ms": 151.5,
+        "mean_high_ms": 152.5,
+    }
+    (run / "summary.json").write_text(json.dumps(content))
+    text = page_of(run).text
+    for part in (
+        "60 requests a second whatever the answers do, kept connections",
+        "mean of the load 152.0 ms [151.5, 152.5] 1180",
+        "late sends 0.4 %",
+        "3 dropped of 1200 intended, 17 without a response",
+        "load generator (west)",
+    ):
+        assert part in text, part
+
+
 def test_a_bracket_without_upper_end_and_an_interval_with_one_end_are_told():
     assert Figure("p50", None, 50_000, None, bracket=True).text == "in (50000, ∞] ms"
     assert Figure("p50", 3.0, 2.0, None).interval == "[2.0, ?]"

@@ -106,10 +106,15 @@ def _facts(run: KeptRun) -> list[tuple[str, str]]:
         ("Cloud", word(run.summary, "cloud") or str(params.get("cloud", "?"))),
         ("What", "HTTP requests of vote-bot in west to web in east through the mesh's gateways"),
         (
-            "Load",
-            "vote-bot: one closed loop, about two requests a second; a slow answer delays the next",
+            "Closed loop",
+            "vote-bot: about two requests a second; a slow answer delays the next (viz and tap)",
         ),
     ]
+    rate = number(run.summary, "load", "rate_per_s")
+    if rate is not None:
+        connection = word(run.summary, "load", "connection")
+        text = f"{rate:g} requests a second whatever the answers do, {connection} connections"
+        found.append(("Open model", f"{text}; latencies count from intended send times (load)"))
     started, ended = number(measured, "started"), number(measured, "ended")
     if started is not None and ended is not None:
         length = (
