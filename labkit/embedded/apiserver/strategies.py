@@ -203,7 +203,7 @@ def prepare_update(new: Object, old: Object, call: Call) -> Object:
         else:
             metadata.pop(field, None)
     metadata["resourceVersion"] = before["resourceVersion"]
-    if call.subresource == "status":
+    if call.subresource in ("status", "approval"):
         return _status_update(new, old, resource)
     if not keeps_status(resource):
         _carry(new, old, "status")

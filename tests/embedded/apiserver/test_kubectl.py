@@ -370,3 +370,19 @@ async def test_describe_tells_about_a_service(kubectl: Kubectl) -> None:
     assert values["Type"].strip() == "ClusterIP"
     missing = await kubectl("describe svc ghost")
     assert missing.err == 'Error from server (NotFound): services "ghost" not found\n'
+
+
+async def test_certificates_are_approved_and_denied(kubectl: Kubectl) -> None:
+    for name in ("good", "bad"):
+        request = {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": name},
+            "spec": {"signerName": "example.com/x", "usages": ["client auth"], "request": "eA=="},
+        }
+        await kubectl("apply -f -", stdin=request)
+    assert (await kubectl("certificate approve good")).code == 0
+    assert (await kubectl("certificate deny bad")).code == 0
+    for name, verdict in (("good", "Approved"), ("bad", "Denied")):
+        shown = await kubectl(f"get csr {name} -o jsonpath={{.status.conditions[*].type}}")
+        assert shown.out == verdict
