@@ -35,6 +35,7 @@ from labkit.errors import StateError
 logger = logging.getLogger(__name__)
 
 BOOTSTRAP = Path(__file__).parent / "data" / "bootstrap.yaml"
+COMPONENTS = BOOTSTRAP.with_name("components.yaml")
 NODE_NETWORK = ipaddress.ip_network("10.124.0.0/20")
 """Private network of a cluster's droplets."""
 
@@ -154,7 +155,7 @@ class Cluster:
     def _facts(self) -> dict[str, Any]:
         """Port and secrets of this cluster, made once."""
         path = self.folder / "cluster.json"
-        names = ["admin", "kube-controller-manager", "cloud-controller-manager", "network"]
+        names = ["admin", "kube-controller-manager", "network"]
         names += [node.name for node in self.wanted.nodes]
         if path.exists():
             return dict(json.loads(path.read_text()))
@@ -172,12 +173,12 @@ class Cluster:
         return facts
 
     def _server_config(self, facts: dict[str, Any]) -> ApiServerConfig:
-        users = {self._tokens["admin"]: ADMIN}
-        for name in ("kube-controller-manager", "cloud-controller-manager", "network"):
-            users[self._tokens[name]] = User(f"system:{name}", ("system:masters",))
+        users = {self._tokens["admin"]: ADMIN}  # what the others may do is in COMPONENTS
+        for name in ("kube-controller-manager", "network"):
+            users[self._tokens[name]] = User(f"system:{name}")
         for node in self.wanted.nodes:
-            groups = ("system:nodes", "system:masters")
-            users[self._tokens[node.name]] = User(f"system:node:{node.name}", groups)
+            user = User(f"system:node:{node.name}", ("system:nodes",))
+            users[self._tokens[node.name]] = user
         return ApiServerConfig(
             name=self.wanted.name,
             database=self.folder / "kubernetes.sqlite",
@@ -192,10 +193,10 @@ class Cluster:
     async def _bootstrap(self) -> None:
         """Apply what a new DOKS cluster already holds."""
         kube = self.client("admin")
-        for document in yaml.safe_load_all(BOOTSTRAP.read_text()):
-            path = path_of(
-                document["apiVersion"], "customresourcedefinitions", None, _name(document)
-            )
+        documents = [d for f in (COMPONENTS, BOOTSTRAP) for d in yaml.safe_load_all(f.read_text())]
+        for document in documents:
+            plural = f"{document['kind'].lower()}s"
+            path = path_of(document["apiVersion"], plural, None, _name(document))
             await kube.patch(path, document, kind="apply", fieldManager="doks")
 
     async def _controllers(self) -> None:

@@ -1,7 +1,7 @@
 """What a user may do: role-based access control, as Kubernetes evaluates it.
 
 `system:masters` may do everything; everybody else what roles bound to the user, one of its groups
-or its service account allow. Roles are read from the store at every decision, so that a change
+or its service account allow. A decision is kept until any role or binding changes, so that a change
 holds at once. ClusterRoles that are aggregated carry their rules already (see `aggregation`).
 """
 
@@ -20,7 +20,10 @@ _ROLES = "rbac.authorization.k8s.io/roles"
 _CLUSTER_ROLES = "rbac.authorization.k8s.io/clusterroles"
 _BINDINGS = "rbac.authorization.k8s.io/rolebindings"
 _CLUSTER_BINDINGS = "rbac.authorization.k8s.io/clusterrolebindings"
+_STORAGES = (_ROLES, _CLUSTER_ROLES, _BINDINGS, _CLUSTER_BINDINGS)
 MASTERS = "system:masters"
+_KEPT = 10_000
+"""Decisions that are kept."""
 
 Rule = dict[str, Any]
 
@@ -128,6 +131,8 @@ class Authorizer:
     def __init__(self, store: Store, *, enforce: bool = True) -> None:
         self._store = store
         self._enforce = enforce
+        self._known: dict[tuple[str, tuple[str, ...], Attributes], tuple[bool, str]] = {}
+        self._versions: tuple[int, ...] = ()
 
     def authorize(self, user: User, attributes: Attributes) -> tuple[bool, str]:
         """Whether the user may, and why (empty for system:masters and for a refusal)."""
@@ -135,6 +140,17 @@ class Authorizer:
             return True, ""
         if not self._enforce and "system:authenticated" in user.groups:
             return True, ""
+        versions = tuple(map(self._store.changed, _STORAGES))
+        if versions != self._versions or len(self._known) > _KEPT:
+            self._known.clear()
+            self._versions = versions
+        key = user.name, user.groups, attributes
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._decide(user, attributes)
+        return known
+
+    def _decide(self, user: User, attributes: Attributes) -> tuple[bool, str]:
         for rule, reason in self.rules(user, attributes.namespace):
             if rule_allows(rule, attributes):
                 return True, reason

@@ -97,7 +97,7 @@ class Dispatcher:
     async def _answer(self, request: web.BaseRequest, call: Call | None) -> web.StreamResponse:
         backend = self._backend
         user = backend.authenticator.user(request)
-        if "Impersonate-User" in request.headers or "Impersonate-Group" in request.headers:
+        if impersonation.wanted(request):
             user = impersonation.effective_user(user, request, backend.authorizer)
         if call is None:
             return await self._path(request, user)

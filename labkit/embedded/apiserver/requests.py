@@ -11,7 +11,7 @@ from aiohttp import web
 from labkit.embedded.apiserver import documents, status
 from labkit.embedded.apiserver.authorization import Attributes
 from labkit.embedded.apiserver.resources import Registry, Resource, Subresource
-from labkit.embedded.apiserver.rules import wire
+from labkit.embedded.apiserver.rules import selectors, wire
 from labkit.embedded.apiserver.store import Entry, Object
 from labkit.embedded.apiserver.users import ANONYMOUS, User
 
@@ -67,8 +67,22 @@ class Call:
             resource=self.plural,
             subresource=self.subresource,
             namespace=self.namespace,
-            name=self.name,
+            name=self.name or self._selected_name,
         )
+
+    @property
+    def _selected_name(self) -> str:
+        """The one name that a list, watch or deletecollection selects by `metadata.name=`.
+
+        A role with resourceNames allows such a request, as in Kubernetes.
+        """
+        text = self.request.query.get("fieldSelector", "")
+        if self.verb not in ("list", "watch", "deletecollection") or "metadata.name" not in text:
+            return ""
+        try:
+            return selectors.exact_value(text, "metadata.name")
+        except selectors.SelectorError:
+            return ""  # the list itself will say what is wrong
 
     @property
     def dry_run(self) -> bool:

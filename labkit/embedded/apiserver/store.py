@@ -145,6 +145,11 @@ class Store:
             found.append(bucket.entries[key])
         return found
 
+    def changed(self, storage: str) -> int:
+        """The version of the last change of a resource (or of the server's start)."""
+        bucket = self._bucket(storage)
+        return bucket.history[-1].rv if bucket.history else bucket.floor
+
     def entries_at(self, storage: str, namespace: str | None, rv: int) -> list[Entry]:
         """The objects as they were at version `rv`; Expired when that is forgotten."""
         bucket = self._bucket(storage)

@@ -215,6 +215,18 @@ def parse_field_selector(text: str) -> Selector:
     return tuple(result)
 
 
+def exact_value(text: str, key: str) -> str:
+    """Returns the one value that a field selector wants of a key, "" when there is no such.
+
+    Raises:
+        SelectorError: a term without an operator.
+    """
+    for term in parse_field_selector(text):
+        if term.key == key and term.operator == "in":
+            return str(term.values[0])
+    return ""
+
+
 def _split_unescaped(text: str) -> Sequence[str]:
     return re.split(r"(?<!\\),", text)
 
