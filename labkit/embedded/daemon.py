@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from labkit import certs
 from labkit.embedded.cluster import CloudAccess, Cluster, require_free_port
@@ -41,6 +42,7 @@ def serve(state: StateFolder) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_tells_of_this_program)
     state.prepare()
     envoy_binary()  # without it nothing works: better said now than by a pod's event
     with state.lock():
@@ -49,6 +51,14 @@ def serve(state: StateFolder) -> None:
     # Everything is closed. Taking the heap apart object by object would keep `down` waiting 1.5 s.
     logging.shutdown()
     os._exit(0)
+
+
+def _tells_of_this_program(record: logging.LogRecord) -> bool:
+    """False for broken requests, which aiohttp logs as errors with a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(
+        error, HttpProcessingError | web.RequestPayloadError | ConnectionError
+    )
 
 
 class Daemon:

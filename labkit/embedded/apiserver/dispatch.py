@@ -82,6 +82,13 @@ class Dispatcher:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever it is, when what the answer tells is on disk."""
+        response = await self._handle(request)
+        if "Upgrade" in request.headers and not response.prepared:
+            # aiohttp loses its place when a declined upgrade has a body that nobody read
+            response.force_close()
+        return response
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         call = requests.parse(request)
         response = await self._told(request, call, self._answer(request, call))
         store = self._backend.store

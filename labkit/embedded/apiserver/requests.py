@@ -189,6 +189,8 @@ async def read_body(request: web.BaseRequest) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise status.ApiError(413, "Request entity too large: limit is 3145728") from error
+    except web.RequestPayloadError as error:
+        raise status.bad_request(f"the body cannot be read: {error}") from error
 
 
 async def decode(body: bytes, *, media_type: str, kind: str) -> Object:

@@ -100,6 +100,8 @@ def create_app(
         response = await _answer(request, handler, request_id, limit, expected)
         response.headers.update(limit.headers())
         response.headers["x-request-id"] = request_id
+        if "Upgrade" in request.headers:
+            response.force_close()  # aiohttp loses its place after a declined upgrade with a body
         return response
 
     app = web.Application(middlewares=[guard], client_max_size=_BODY_LIMIT_BYTES)
@@ -134,8 +136,11 @@ async def _answer(
     except web.HTTPRequestEntityTooLarge:
         error = ApiError(413, "request_entity_too_large", "The request body is too large.")
         return web.json_response(error.body(request_id), status=413)
-    except (web.HTTPException, ConnectionResetError):
+    except ConnectionResetError:
         raise
+    except web.HTTPException as exc:
+        error = ApiError(exc.status, exc.reason.lower().replace(" ", "_"), exc.reason)
+        return web.json_response(error.body(request_id), status=exc.status)
     except Exception:
         _logger.exception("unexpected error in %s %s", request.method, request.path)
         error = ApiError(500, "server_error", "Unexpected server-side error")

@@ -1,8 +1,8 @@
 """Parses requests, calls the state, shapes answers: one coroutine per API operation."""
 
-import json
 from typing import Any
 
+import pydantic_core
 from aiohttp import web
 
 from labkit.embedded.digitalocean import catalog
@@ -17,8 +17,8 @@ _MAX_PER_PAGE = 200
 
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = json.loads(await request.text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        body = pydantic_core.from_json(await request.read(), allow_inf_nan=False)
+    except (ValueError, web.RequestPayloadError):
         raise bad_request("the request body is not valid JSON") from None
     if not isinstance(body, dict):
         raise bad_request("the request body must be a JSON object")
