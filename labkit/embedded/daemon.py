@@ -56,9 +56,7 @@ def serve(state: StateFolder) -> None:
 def _tells_of_this_program(record: logging.LogRecord) -> bool:
     """False for broken requests, which aiohttp logs as errors with a traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(
-        error, HttpProcessingError | web.RequestPayloadError | ConnectionError
-    )
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 class Daemon:

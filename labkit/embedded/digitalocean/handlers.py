@@ -5,7 +5,7 @@ from typing import Any
 import pydantic_core
 from aiohttp import web
 
-from labkit.embedded.digitalocean import catalog
+from labkit.embedded.digitalocean import catalog, shapes
 from labkit.embedded.digitalocean.errors import bad_request, not_found, unprocessable
 from labkit.embedded.digitalocean.state import ASSOCIATED, DigitalOceanState
 
@@ -22,6 +22,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
         raise bad_request("the request body is not valid JSON") from None
     if not isinstance(body, dict):
         raise bad_request("the request body must be a JSON object")
+    shapes.check(body)
     return body
 
 
