@@ -1,14 +1,19 @@
 """How quick is the Kubernetes API? Raw HTTP over one, and eight, kept-alive TLS connections.
 
-By default it measures cluster `west` of a fresh `labkit up --bare`, with its controllers and nodes
-beside it in the daemon. The pods name a scheduler that does not exist, so none of them starts. With
-`--kubeconfig` a server at hand is measured in the same way, in a namespace of its own:
+It measures cluster `west` of a fresh `labkit up --bare`, with its controllers and nodes beside it
+in the daemon. The pods name a scheduler that does not exist, so none of them starts. With a
+kubeconfig a server at hand is measured in the same way, in a namespace of its own, and printed
+beside it:
 
     python -m benchmarks apiserver
-    python benchmarks/apiserver.py --kubeconfig FILE --context NAME [--pods 1000]
+    python -m benchmarks.apiserver --kubeconfig FILE --context NAME [--pods 1000]
+
+A figure of the watch is the time from sending a create to the event, in each of fifty watchers that
+share one client process. "With 10,000" is measured when so many ConfigMaps are there.
 """
 
 import argparse
+import asyncio
 import base64
 import http.client
 import json
@@ -18,23 +23,45 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import yaml
 
-from benchmarks.measuring import print_table, temporary_home
+from benchmarks.measuring import Home, met, print_table, temporary_home
 
 CONNECTIONS = 8
 LISTS = 15
+WATCHERS = 50
+WATCHED_WRITES = 100
+PAUSE_S = 0.02
+FEW, MANY, FEWER_MANY = 100, 10_000, 2_000
+IDLE_S = 20.0
+SETTLE_S = 5.0
 TARGETS = {
     "create": "≥ 455/s, p50 ≤ 2.0 ms",
     "get": "≥ 1000/s, p50 ≤ 0.95 ms",
     "list": "1,000 pods ≤ 22 ms",
     "create, 8 connections": "≥ 1200/s",
     "get, 8 connections": "≥ 1900/s",
+    "watch": "p50 ≤ 4 ms, p99 ≤ 24 ms",
+    "flat": "as with 100",
 }
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what was asked, how often, and how long it took (milliseconds)."""
+
+    key: str
+    title: str
+    n: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
 
 
 class Server:
@@ -55,6 +82,18 @@ class Server:
                 file.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
                 file.flush()
                 self._tls.load_cert_chain(file.name)
+
+    async def watch(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A watch from now on; the head of its answer has been read."""
+        host, port = str(self._address.hostname), self._address.port or 443
+        reader, writer = await asyncio.open_connection(host, port, ssl=self._tls, limit=2**20)
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{name}: {value}" for name, value in self._headers.items()]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head.split(b"\r\n")[0]:
+            raise RuntimeError(f"{path}: {head[:200]!r}")
+        return reader, writer
 
     def connect(self) -> "Connection":
         """A connection of its own."""
@@ -106,7 +145,7 @@ def pod(name: str) -> dict[str, Any]:
     }
 
 
-def measure(server: Server, pods: int) -> list[tuple[object, ...]]:
+def measure(server: Server, pods: int, many: int = MANY) -> list[Row]:
     """The rows of one server; its namespace is deleted at the end."""
     first = server.connect()
     namespace = f"bench-{secrets.token_hex(4)}"
@@ -122,9 +161,76 @@ def measure(server: Server, pods: int) -> list[tuple[object, ...]]:
         size = f"list, {pods} pods, {len(lists[0][1]) / 1e6:.1f} MB"
         rows.append(_row("list", [taken for taken, _ in lists], title=size))
         rows += _eight(server, path, pods)
+        rows.append(_row("watch", asyncio.run(_watched(server, path)), title=_WATCH_TITLE))
+        rows += _flat(server, f"/api/v1/namespaces/{namespace}/configmaps", many)
     finally:
         first.ask("DELETE", f"/api/v1/namespaces/{namespace}")
     return rows
+
+
+_WATCH_TITLE = f"write to event, {WATCHERS} watchers"
+
+
+async def _watched(server: Server, path: str) -> list[float]:
+    """Seconds from sending a create to its event, for every watcher and write."""
+    version = json.loads(server.connect().ask("GET", f"{path}?limit=1")[1])["metadata"]
+    query = f"watch=true&resourceVersion={version['resourceVersion']}"
+    watches = [await server.watch(f"{path}?{query}") for _ in range(WATCHERS)]
+    sent: dict[bytes, float] = {}
+    taken: list[float] = []
+
+    async def follow(reader: asyncio.StreamReader) -> None:
+        seen = 0
+        while seen < WATCHED_WRITES:
+            line = await reader.readline()
+            arrived = time.perf_counter()
+            if not line:
+                raise RuntimeError(f"a watch ended after {seen} events")
+            if b'"type":"ADDED"' in line:
+                name = line.split(b'"name":"', 1)[1].split(b'"', 1)[0]
+                taken.append(arrived - sent[name])
+                seen += 1
+
+    def write() -> None:
+        connection = server.connect()
+        for number in range(WATCHED_WRITES):
+            name = f"w{number}"
+            sent[name.encode()] = time.perf_counter()
+            connection.ask("POST", path, pod(name))
+            time.sleep(PAUSE_S)
+
+    await asyncio.gather(asyncio.to_thread(write), *(follow(reader) for reader, _ in watches))
+    for _, writer in watches:
+        writer.close()
+    return taken
+
+
+def _flat(server: Server, path: str, many: int) -> list[Row]:
+    """Creates and gets of ConfigMaps when there are few, and when there are many."""
+    connection = server.connect()
+
+    def create(first: int, number: int, asking: Connection) -> list[float]:
+        bodies = [(f"m{n}", n) for n in range(first, first + number)]
+        return [
+            asking.ask("POST", path, {"metadata": {"name": name}, "data": {"n": str(n)}})[0]
+            for name, n in bodies
+        ]
+
+    def rows(first: int) -> list[Row]:
+        made = create(first, FEW, connection)
+        read = [connection.ask("GET", f"{path}/m{n}")[0] for n in range(first, first + FEW)]
+        there = f"with {first + FEW:,} ConfigMaps"
+        return [
+            _row("flat", made, title=f"create {there}"),
+            _row("flat", read, title=f"get {there}"),
+        ]
+
+    found = rows(0)
+    each = (many - 2 * FEW) // CONNECTIONS
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        starts = range(FEW, FEW + each * CONNECTIONS, each)
+        list(threads.map(lambda first: create(first, each, server.connect()), starts))
+    return found + rows(FEW + each * CONNECTIONS)
 
 
 def _wait_for_account(connection: Connection, namespace: str) -> None:
@@ -141,7 +247,7 @@ def _wait_for_account(connection: Connection, namespace: str) -> None:
             return
 
 
-def _eight(server: Server, path: str, pods: int) -> list[tuple[object, ...]]:
+def _eight(server: Server, path: str, pods: int) -> list[Row]:
     connections = [server.connect() for _ in range(CONNECTIONS)]
     each = range(pods // CONNECTIONS)
 
@@ -161,36 +267,77 @@ def _eight(server: Server, path: str, pods: int) -> list[tuple[object, ...]]:
     return rows
 
 
-def _row(
-    name: str, taken: list[float], *, wall: float = 0.0, title: str = ""
-) -> tuple[object, ...]:
+def _row(key: str, taken: list[float], *, wall: float = 0.0, title: str = "") -> Row:
     p50 = statistics.median(taken) * 1000
     p99 = statistics.quantiles(taken, n=100, method="inclusive")[98] * 1000
-    rate = len(taken) / (wall or sum(taken))
-    return (title or name, len(taken), f"{rate:.0f}", f"{p50:.2f}", f"{p99:.2f}", TARGETS[name])
+    return Row(key, title or key, len(taken), len(taken) / (wall or sum(taken)), p50, p99)
 
 
-COLUMNS = ("request", "n", "per second", "p50 ms", "p99 ms", "target")
+def _cells(row: Row) -> tuple[str, ...]:
+    rate = "" if row.key == "watch" else f"{row.rate:.0f}"  # many watchers wait at once
+    return (rate, f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}")
+
+
+def show(measured: dict[str, list[Row]]) -> None:
+    """Print the rows of one server, or of several side by side."""
+    columns = [
+        f"{name}: {what}" for name in measured for what in ("per second", "p50 ms", "p99 ms")
+    ]
+    lines = []
+    for same in zip(*measured.values(), strict=True):
+        cells = [cell for row in same for cell in _cells(row)]
+        lines.append((same[0].title, same[0].n, *cells, TARGETS[same[0].key]))
+    print_table("Kubernetes API", ("request", "n", *columns, "target"), lines)
+
+
+def _standing(home: Home) -> None:
+    """Print what the daemon holds, and what the whole lab burns when nobody asks anything."""
+    processes = home.facts("status")["processes"]
+    known = [psutil.Process(process["pid"]) for process in processes]
+    before = sum(sum(process.cpu_times()[:2]) for process in known)
+    time.sleep(IDLE_S)
+    burnt = sum(sum(process.cpu_times()[:2]) for process in known) - before
+    share = 100 * burnt / IDLE_S
+    daemon = next(process["pss_mb"] for process in processes if process["name"] == "daemon")
+    held = "daemon (both API servers, controllers, nodes), MB"
+    rows = [
+        (held, f"{daemon:.0f}", met(daemon, 120)),
+        (
+            f"CPU of {len(known)} processes over {IDLE_S:.0f} s, % of a core",
+            f"{share:.1f}",
+            met(share, 5),
+        ),
+    ]
+    print_table("A lab of two empty clusters, idle", ("what", "measured", "target"), rows)
 
 
 def run(*, quick: bool) -> None:
-    """Print the table."""
+    """Print the tables of the embedded cloud."""
+    show(_embedded(pods=200 if quick else 1000, many=FEWER_MANY if quick else MANY))
+
+
+def _embedded(*, pods: int, many: int) -> dict[str, list[Row]]:
     with temporary_home() as home:
         home.labkit("up", "--bare")
+        time.sleep(SETTLE_S)
+        _standing(home)
         kubeconfig = next(home.folder.glob("*/kubeconfig"))
-        rows = measure(Server(kubeconfig, "west"), 200 if quick else 1000)
-    print_table("Kubernetes API, west of `labkit up --bare`", COLUMNS, rows)
+        return {"embedded": measure(Server(kubeconfig, "west"), pods, many)}
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="requests of a Kubernetes API, measured")
+    parser = argparse.ArgumentParser(
+        description="requests of the embedded Kubernetes API and of a server at hand, side by side"
+    )
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--context", required=True)
     parser.add_argument("--pods", type=int, default=1000)
+    parser.add_argument("--objects", type=int, default=MANY, help="ConfigMaps for the last rows")
     options = parser.parse_args()
-    rows = measure(Server(options.kubeconfig, options.context), options.pods)
-    print_table(f"Kubernetes API, context {options.context}", COLUMNS, rows)
+    theirs = measure(Server(options.kubeconfig, options.context), options.pods, options.objects)
+    ours = _embedded(pods=options.pods, many=options.objects)
+    show({**ours, options.context: theirs})
 
 
 if __name__ == "__main__":

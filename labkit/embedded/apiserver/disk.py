@@ -188,8 +188,8 @@ class GroupCommit:
 
     def _reached(self, version: int) -> None:
         self.version = version
+        self._wake(version)  # first: writers wait for their answer, watchers may be many
         self._on_disk(version)
-        self._wake(version)
 
     def _wake(self, version: int) -> None:
         waiting, self._waiting = self._waiting, []
