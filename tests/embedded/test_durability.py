@@ -198,7 +198,8 @@ class Lab:
     def start(self) -> int:
         """Start the daemon again; its pid."""
         argv = [sys.executable, "-m", "labkit.embedded", "start", "--state", str(self.state)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
         return int(json.loads(done.stdout)["pid"])
 
     def clients(self) -> list[KubeClient]:
