@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from labkit.cli import account, cost, doctor, lab, latency, report, run, settings, sweep, wan
+from labkit.cli import account, cost, doctor, lab, latency, report, run, settings, sweep, tools, wan
 from labkit.errors import InputError, LabkitError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     "clusters you have.",
 )
 # One module per group of commands; each registers its own.
-for group in (account, cost, doctor, lab, latency, report, run, settings, sweep, wan):
+for group in (account, cost, doctor, lab, latency, report, run, settings, sweep, tools, wan):
     group.register(app)
 
 

@@ -34,7 +34,10 @@ def config(
 def env(lab_name: LabName = None) -> None:
     """Print shell commands for KUBECONFIG and the lab's tools: eval "$(labkit env)"."""
     folder = known_lab(lab_name).folder
-    path = f"{folder.commands}{os.pathsep}{os.environ.get('PATH', '')}"
+    from labkit.clients.releases import command_folder
+
+    places = (str(folder.commands), str(command_folder()), os.environ.get("PATH", ""))
+    path = os.pathsep.join(places)
     print(f"export KUBECONFIG={shlex.quote(str(folder.kubeconfig))}")
     print(f"export PATH={shlex.quote(path)}")
     print(f"export LABKIT_LAB_NAME={shlex.quote(folder.root.name)}")

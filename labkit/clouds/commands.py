@@ -9,10 +9,7 @@ from labkit.clouds.prerequisites import Prerequisite, Seen, bad, ok
 from labkit.errors import CommandError
 
 _ANSWER_S = 20.0
-LINKERD_FIX = (
-    "curl -sL https://run.linkerd.io/install-edge | LINKERD2_VERSION=edge-26.6.3 sh; "
-    'export PATH="$HOME/.linkerd2/bin:$PATH"'
-)
+LINKERD_FIX = "labkit tools install linkerd"
 
 
 def linkerd_version(command: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import yaml
 from labkit.clients.digitalocean import PUBLIC_ENDPOINT, DigitalOcean
 from labkit.clients.digitalocean_values import Cluster, ClusterSpec
 from labkit.clients.lab_tags import lab_tags
+from labkit.clients.releases import linkerd_command
 from labkit.clouds import account, charges, commands
 from labkit.clouds.audit import Audit, audit
 from labkit.clouds.costs import Charge, Quote
@@ -43,7 +44,7 @@ class DigitalOceanCloud:
         self._folder = folder
         self._client: DigitalOcean | None = None
         self._records = RecordFile(folder.root, params.lab_name)
-        self.linkerd_command: tuple[str, ...] = ("linkerd",)
+        self.linkerd_command = linkerd_command()
 
     @property
     def client(self) -> DigitalOcean:

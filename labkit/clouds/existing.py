@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.clients.releases import linkerd_command
 from labkit.clouds import commands, contexts
 from labkit.clouds.audit import Audit
 from labkit.clouds.costs import Charge, Quote
@@ -25,7 +26,7 @@ class ExistingCloud:
     def __init__(self, params: Params, folder: LabFolder) -> None:
         self._params = params
         self._folder = folder
-        self.linkerd_command: tuple[str, ...] = ("linkerd",)
+        self.linkerd_command = linkerd_command()
         self._contexts = {"west": params.west_context, "east": params.east_context}
 
     def start(self) -> bool:
