@@ -151,6 +151,28 @@ def trend(rows=TREND):
     return charts.trend(table, title="Trend", caption=CAPTION, floors_ms=floors)
 
 
+BY_PAIR = {
+    "pair": ["sfo3 → syd1", "ams3 → fra1"],
+    "floor_ms": [119.5, 3.6],
+    "rtt_ms": [145.9, 10.9],
+    "rtt_low_ms": [119.5, 7.6],
+    "rtt_high_ms": [175.1, 14.2],
+    "bucket_low_ms": [100.0, 10.0],
+    "bucket_high_ms": [200.0, math.nan],
+    "mean_ms": [155.5, 18.3],
+    "mean_low_ms": [154.1, math.nan],
+    "mean_high_ms": [156.9, math.nan],
+    "p50_ms": [154.6, math.nan],
+    "p50_low_ms": [153.1, math.nan],
+    "p50_high_ms": [156.3, math.nan],
+    "n": [31, 39],
+}
+
+
+def by_pair(rows=None):
+    return charts.by_pair(pd.DataFrame(BY_PAIR)[:rows], title="Pairs", caption=CAPTION)
+
+
 MS = "latency (ms)"
 ALL = {
     "golden": (golden, ["success (%)", "requests (1/s)"]),
@@ -164,6 +186,7 @@ ALL = {
     "region_matrix": (region_matrix, ["round trip (ms)", "floor 119.5", "fibre there and back"]),
     "world_map": (world_map, ["longitude", "latitude", "145.9 ms", "light floor 119.5 ms"]),
     "forest": (forest, ["difference B − A (ms)", "difference of the light floors +51.2 ms"]),
+    "by_pair": (by_pair, [MS, "(n=31)", "155.5 ms", "light floor", "bucket of viz' median"]),
     "trend": (trend, [MS, "run, in order of time", "light floor sfo3 → syd1 119.5 ms"]),
 }
 EMPTY = {
@@ -176,6 +199,7 @@ EMPTY = {
     "world_map": lambda: world_map([]),
     "forest": lambda: forest([]),
     "trend": lambda: trend([]),
+    "by_pair": lambda: by_pair(0),
 }
 ONE = {
     "golden": lambda: golden([("east", "web", "inbound", 1.0, 0.1)]),
@@ -186,6 +210,7 @@ ONE = {
     "world_map": lambda: world_map(PAIRS[:1]),
     "forest": lambda: forest(DIFFERENCES[:1], floor=0.0),
     "trend": lambda: trend(TREND[:1]),
+    "by_pair": lambda: by_pair(1),
 }
 
 
@@ -384,6 +409,11 @@ def test_a_trend_keeps_runs_in_order_and_says_n():
     said = texts(trend())
     assert {"n=60", "n=62", "n=61"} <= set(said)
     assert [t.get_text() for t in trend().axes[0].get_xticklabels()] == ["run-1", "run-2"]
+
+
+def test_pairs_are_drawn_from_the_nearest_to_the_farthest():
+    labels = [text.get_text() for text in by_pair().axes[0].get_yticklabels()]
+    assert labels == ["ams3 → fra1\n(n=39)", "sfo3 → syd1\n(n=31)"]
 
 
 def test_series_differ_in_more_than_colour():
