@@ -9,10 +9,14 @@ event is set that every worker looks at, because Dask does not interrupt a task 
 import io
 import logging
 import shutil
+import signal
 import tarfile
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -37,7 +41,7 @@ class Delivery:
 
     Attributes:
         outcome: how it ended.
-        archive: the attempt's folder, tar and gzip.
+        archive: the attempt's folder, tar and gzip; empty when it was not begun.
         worker: address of the worker.
     """
 
@@ -54,6 +58,10 @@ def run_on_worker(job: Job, stop: str) -> Delivery:
         stop: name of the event that asks to end.
     """
     distributed: Any = import_module("distributed")
+    here = distributed.get_worker().address
+    event = distributed.Event(stop)
+    if event.is_set():  # it waited in this worker's queue
+        return Delivery(Outcome(job.point, job.digest, "interrupted", "not begun", 0.0), b"", here)
     parent = sweep_home(job.sweep) / "attempts"
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.glob(f"{job.digest}-*"):  # of a killed worker of this machine
@@ -61,7 +69,6 @@ def run_on_worker(job: Job, stop: str) -> Delivery:
     folder = Path(tempfile.mkdtemp(prefix=f"{job.digest}-", dir=parent))
     try:
         attempt = Attempt(job, folder)
-        event = distributed.Event(stop)
         asked = time.monotonic()
         while (outcome := attempt.poll()) is None:
             time.sleep(LOOK_S)
@@ -70,7 +77,7 @@ def run_on_worker(job: Job, stop: str) -> Delivery:
                 if event.is_set():
                     outcome = attempt.stop()
                     break
-        return Delivery(outcome, _packed(folder), distributed.get_worker().address)
+        return Delivery(outcome, _packed(folder), here)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,6 +87,19 @@ def _packed(folder: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
         archive.add(folder, arcname=".")
     return buffer.getvalue()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started meanwhile ignore Ctrl-C: a terminal sends it to them as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class DaskRunner:
@@ -106,15 +126,16 @@ class DaskRunner:
         self._folder = folder
         self._cluster: Any = None
         if scheduler == LOCAL:
-            self._cluster = distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                host="127.0.0.1",
-                security=True,  # certificates of its own: other users of this machine get no shell
-                silence_logs=logging.ERROR,
-            )
+            with _deaf_to_ctrl_c():
+                self._cluster = distributed.LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    host="127.0.0.1",
+                    security=True,  # certificates of its own: others on this machine get no shell
+                    silence_logs=logging.ERROR,
+                )
         try:
             self._client: Any = distributed.Client(
                 self._cluster or scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
@@ -169,6 +190,8 @@ class DaskRunner:
             error = future.exception() if future.status == "error" else "cancelled"
             return Outcome(point.name, point.digest, "failed", f"on its worker: {error}", 0.0)
         delivery: Delivery = future.result()
+        if not delivery.archive:
+            return delivery.outcome
         folder = self._folder.new_attempt(point)
         with tarfile.open(fileobj=io.BytesIO(delivery.archive), mode="r:gz") as archive:
             archive.extractall(folder, filter="data")
@@ -190,7 +213,7 @@ class DaskRunner:
             del self._points[future]
         outcomes = []
         give_up = time.monotonic() + STOP_TIMEOUT_S + ASK_S
-        while self._points and time.monotonic() < give_up:
+        while self._points and self._client.nthreads() and time.monotonic() < give_up:
             outcomes += self.wait(LOOK_S)
         return outcomes
 

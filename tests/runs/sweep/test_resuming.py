@@ -1,12 +1,16 @@
 """A sweep that is ended in the middle goes on where it was, and every point ends exactly once."""
 
 import json
+import os
 import signal
 
 import psutil
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+long = pytest.mark.skipif(
+    not os.environ.get("LABKIT_LONG_TESTS"), reason="half a minute each; set LABKIT_LONG_TESTS=1"
+)
 
 
 def begin(sweep, wait, *more):
@@ -40,6 +44,7 @@ def test_a_sweep_that_is_killed_with_its_lab_resumes_and_ends_every_point_once(s
     assert (nothing.returncode, len(sweep.begun)) == (0, 3)
 
 
+@long
 def test_a_sweep_that_is_killed_alone_leaves_no_lab_and_resumes(sweep, wait):
     """Its point notices that nobody waits for it, and takes its lab down."""
     process = begin(sweep, wait_for(wait))
@@ -51,6 +56,7 @@ def test_a_sweep_that_is_killed_alone_leaves_no_lab_and_resumes(sweep, wait):
     sweep.assert_every_point_once_and_nothing_left()
 
 
+@long
 def test_ctrl_c_takes_the_lab_of_the_running_point_down(sweep, wait):
     process = begin(sweep, wait_for(wait))
     process.send_signal(signal.SIGINT)
@@ -66,6 +72,23 @@ def test_ctrl_c_takes_the_lab_of_the_running_point_down(sweep, wait):
     sweep.assert_every_point_once_and_nothing_left()
 
 
+@long
+def test_ctrl_c_on_a_terminal_ends_a_local_dask_cluster_with_its_labs(sweep, wait):
+    """A terminal sends it to the workers as well."""
+    process = begin(sweep, wait_for(wait), "--scheduler", "local", "--jobs", "2")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert sweep.home.processes() == []
+    assert sweep.done == []
+    sweep.go.touch()
+    done = sweep.run()
+    assert done.returncode == 0, done.stderr
+    sweep.assert_every_point_once_and_nothing_left()
+
+
+@long
 def test_a_failed_point_is_told_passed_by_and_tried_again(sweep):
     fail = f"import os\nif west_region == 'nyc1' and not os.path.exists({str(sweep.go)!r}): 1 / 0"
     sweep.notebook(fail)
