@@ -9,15 +9,16 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["Nothing to change", "--rtt, --jitter or --loss"]),
+        ([], ["Nothing to change", "--rtt, --jitter, --jitter-law or --loss"]),
         (
             ["--rtt", "5000", "--jitter", "-1", "--loss", "0.5"],
             ["--rtt: must be at most 2000", "--jitter: must be at least 0", "--loss: must be at"],
         ),
+        (["--jitter-law", "cauchy"], ["--jitter-law: `cauchy` is not one of"]),
         (["--rtt", "nan"], ["--rtt: must be a number"]),
         (["--rtt", "fast"], ["--rtt", "a valid number"]),
     ],
-    ids=["nothing", "bounds", "nan", "no number"],
+    ids=["nothing", "bounds", "law", "nan", "no number"],
 )
 def test_bad_values_are_all_named_before_any_lab_is_looked_for(home, arguments, words):
     done = home.run("wan", "set", *arguments)
@@ -40,9 +41,9 @@ def test_a_change_is_recorded_outlives_a_killed_daemon_and_ends_with_the_lab(mod
     home = module_home
     home.json("up", "--bare", "-p", "wan_rtt_ms=20")
     assert home.json("wan", "show")["now"]["rtt_ms"] == 20
-    state = home.json("wan", "set", "--rtt", "80", "--loss", "0.01")
+    state = home.json("wan", "set", "--rtt", "80", "--jitter-law", "pareto", "--loss", "0.01")
     assert (state["now"]["rtt_ms"], state["now"]["loss"], state["changed"]) == (80, 0.01, True)
-    assert state["initial"]["rtt_ms"] == 20
+    assert (state["initial"]["rtt_ms"], state["now"]["jitter_law"]) == (20, "pareto")
     (daemon,) = (p for p in home.json("status")["processes"] if p["name"] == "daemon")
     process = psutil.Process(daemon["pid"])
     process.send_signal(signal.SIGKILL)
@@ -54,8 +55,8 @@ def test_a_change_is_recorded_outlives_a_killed_daemon_and_ends_with_the_lab(mod
     state = home.json("wan", "show")
     assert (state["now"]["rtt_ms"], len(state["changes"])) == (80, 1)
     text = home.run("wan", "reset").stdout
-    assert "sfo3–syd1 round trip 20 → 80 ms, loss 0 → 0.01" in text
-    assert "sfo3–syd1 round trip 80 → 20 ms, loss 0.01 → 0" in text
+    assert "sfo3–syd1 round trip 20 → 80 ms, jitter_law normal → pareto, loss 0 → 0.01" in text
+    assert "sfo3–syd1 round trip 80 → 20 ms, jitter_law pareto → normal, loss 0.01 → 0" in text
     assert home.run("down").returncode == 0
     home.json("up", "--bare")
     assert home.json("wan", "show")["changes"] == []

@@ -32,6 +32,9 @@ def set_(
         float | None,
         typer.Option(metavar="MS", help="standard deviation of the round trip in ms, 0 to 500"),
     ] = None,
+    jitter_law: Annotated[
+        str | None, typer.Option(metavar="LAW", help="normal, or pareto: a heavy tail")
+    ] = None,
     loss: Annotated[
         float | None, typer.Option(metavar="SHARE", help="share of lost segments, 0 to 0.2")
     ] = None,
@@ -41,10 +44,15 @@ def set_(
     """Change the network now, for open connections too. What is not given stays as it is."""
     from labkit.params import problem_of
 
-    given = {"--rtt": rtt, "--jitter": jitter, "--loss": loss}
-    keys = {"--rtt": "wan_rtt_ms", "--jitter": "wan_jitter_ms", "--loss": "wan_loss"}
+    given = {"--rtt": rtt, "--jitter": jitter, "--jitter-law": jitter_law, "--loss": loss}
+    keys = {
+        "--rtt": "wan_rtt_ms",
+        "--jitter": "wan_jitter_ms",
+        "--jitter-law": "wan_jitter_law",
+        "--loss": "wan_loss",
+    }
     if all(value is None for value in given.values()):
-        raise InputError("Nothing to change", fix="give --rtt, --jitter or --loss")
+        raise InputError("Nothing to change", fix="give --rtt, --jitter, --jitter-law or --loss")
     found = [
         (option, problem_of(keys[option], value))
         for option, value in given.items()
@@ -53,7 +61,12 @@ def set_(
     problems = [f"{option}: {problem}" for option, problem in found if problem is not None]
     if problems:
         raise InputError("The network cannot be like this", problems=problems)
-    _show(known_lab(lab_name).wan().set(rtt_ms=rtt, jitter_ms=jitter, loss=loss), as_json=as_json)
+    state = (
+        known_lab(lab_name)
+        .wan()
+        .set(rtt_ms=rtt, jitter_ms=jitter, jitter_law=jitter_law, loss=loss)
+    )
+    _show(state, as_json=as_json)
 
 
 @app.command()
@@ -68,15 +81,24 @@ def _show(state: "WanState", *, as_json: bool) -> None:
         return
     from labkit.display import Table
 
-    names = {"rtt_ms": "round trip, ms", "jitter_ms": "jitter, ms", "loss": "loss, share"}
+    names = {
+        "rtt_ms": "round trip, ms",
+        "jitter_ms": "jitter, ms",
+        "jitter_law": "law of the jitter",
+        "loss": "loss, share",
+    }
     initial, now = vars(state.initial), vars(state.now)
     rows = [
-        {"value": name, "now": f"{now[key]:g}", "by the parameters": f"{initial[key]:g}"}
+        {"value": name, "now": _word(now[key]), "by the parameters": _word(initial[key])}
         for key, name in names.items()
     ]
     print(Table.of(rows))
     for change in state.changes:
         print(f"{datetime.fromtimestamp(change.time, UTC):%Y-%m-%d %H:%M:%SZ}  {change.text}")
+
+
+def _word(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def register(labkit: typer.Typer) -> None:

@@ -27,6 +27,7 @@ class EmbeddedWan:
         *,
         rtt_ms: float | None = None,
         jitter_ms: float | None = None,
+        jitter_law: str | None = None,
         loss: float | None = None,
     ) -> WanState:
         """Change what is given; the rest stays. It is in force when this returns."""
@@ -36,6 +37,8 @@ class EmbeddedWan:
             changes["pairs"] = [{"a": a, "b": b, "rtt_ms": rtt_ms}]
         if jitter_ms is not None:
             changes["jitter_ms"] = jitter_ms
+        if jitter_law is not None:
+            changes["jitter_law"] = jitter_law
         if loss is not None:
             changes["loss"] = loss
         return self._state(self._api.patch(changes))
@@ -55,4 +58,4 @@ class EmbeddedWan:
     def _values(self, table: dict[str, Any]) -> WanValues:
         own = frozenset(self._pair)
         rtt = next(p["rtt_ms"] for p in table["pairs"] if frozenset((p["a"], p["b"])) == own)
-        return WanValues(rtt, table["jitter_ms"], table["loss"])
+        return WanValues(rtt, table["jitter_ms"], table["loss"], table["jitter_law"])

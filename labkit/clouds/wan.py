@@ -16,11 +16,13 @@ class WanValues:
         rtt_ms: round trip in ms.
         jitter_ms: standard deviation of the round trip in ms.
         loss: share of lost segments, seen as retransmission delay.
+        jitter_law: distribution of the jitter, as the parameter `wan_jitter_law`.
     """
 
     rtt_ms: float
     jitter_ms: float
     loss: float
+    jitter_law: str = "normal"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class WanControl(Protocol):
         *,
         rtt_ms: float | None = None,
         jitter_ms: float | None = None,
+        jitter_law: str | None = None,
         loss: float | None = None,
     ) -> WanState:
         """Change what is given; the rest stays. It is in force when this returns."""
