@@ -129,30 +129,10 @@ def trend(
         chart = sheet(title, caption, height_in=5.6)
         axes = chart.subplots()
         for number, (name, rows) in enumerate(figures.groupby("series", sort=False)):
-            look = style.look(number)
-            for row in rows.to_dict("records"):
-                _point(axes, places[row["run"]], row, look)
-            axes.plot(
-                [places[run] for run in rows["run"]],
-                rows["value_ms"],
-                color=look.color,
-                linestyle=look.line,
-                marker=look.marker,
-                markersize=5,
-                label=str(name),
-            )
+            _draw_series(axes, str(name), rows, places=places, look=style.look(number))
             floor = (floors_ms or {}).get(str(name))
             if floor is not None:
-                axes.axhline(floor, color=look.color, linestyle=(0, (3, 1, 1, 1)), linewidth=1)
-                axes.annotate(
-                    f"light floor {name} {floor:.1f} ms",
-                    (1, floor),
-                    xycoords=("axes fraction", "data"),
-                    ha="right",
-                    va="bottom",
-                    fontsize=7,
-                    color=style.GREY,
-                )
+                _named_floor(axes, floor, str(name), style.look(number))
         if not runs:
             said(axes, "no runs")
         axes.set_xticks(
@@ -164,6 +144,35 @@ def trend(
         if runs:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=style.SMALL)
     return chart
+
+
+def _draw_series(
+    axes: Axes, name: str, rows: pd.DataFrame, *, places: Mapping[str, int], look: style.Look
+) -> None:
+    for row in rows.to_dict("records"):
+        _point(axes, places[row["run"]], row, look)
+    axes.plot(
+        [places[run] for run in rows["run"]],
+        rows["value_ms"],
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker,
+        markersize=5,
+        label=name,
+    )
+
+
+def _named_floor(axes: Axes, floor_ms: float, name: str, look: style.Look) -> None:
+    axes.axhline(floor_ms, color=look.color, linestyle=(0, (3, 1, 1, 1)), linewidth=1)
+    axes.annotate(
+        f"light floor {name} {floor_ms:.1f} ms",
+        (1, floor_ms),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color=style.GREY,
+    )
 
 
 def _point(axes: Axes, place: int, row: Mapping[Hashable, Any], look: style.Look) -> None:
