@@ -43,6 +43,7 @@ FIGURES = (0.5, 0.9, 0.99)
 RUNS, N, RATE = 20, 1_200, 150
 RTT_MS, JITTER_MS = 40.0, 40.0
 LEAD_S = 1
+MEASURING = {"LABKIT_MEASURE_SECONDS": "40", "LABKIT_LOAD_RATE": "60"}
 MEASURE = """
 import json, sys
 from labkit import open_lab
@@ -53,11 +54,12 @@ print(json.dumps(lab.measure().facts))
 
 def measure_pair(home: Home, value_ms: float) -> dict[str, Any]:
     """Set the WAN, measure, return the figures."""
-    home.labkit("wan", "set", "--rtt", f"{value_ms:g}", "--jitter", f"{0.003 * value_ms:g}")
+    values = (f"--rtt={value_ms:g}", f"--jitter={0.003 * value_ms:g}")
+    home.labkit("wan", "set", "--lab-name", "accuracy", *values)
     time.sleep(5)  # requests that are under way
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],
-        env=os.environ | {"LABKIT_HOME": str(home.folder), "LABKIT_MEASURE_SECONDS": "40"},
+        env=os.environ | MEASURING | {"LABKIT_HOME": str(home.folder)},
         capture_output=True,
         text=True,
         check=False,
@@ -116,9 +118,6 @@ def pairs(*, quick: bool) -> None:
         home.labkit(
             *("run", "--keep", "--lab-name", "accuracy", "--runs", str(runs)),
             *("-p", "measure_seconds=5", "-p", "load_rate=0"),
-        )
-        subprocess.run(  # the next measurements have a load
-            [sys.executable, "-m", "labkit.cli", "config"], check=True, capture_output=True
         )
         for west, east in chosen:
             value = rtt(west, east).value_ms

@@ -46,7 +46,12 @@ summarise(requests)  # one row per pair of regions and instrument: n, mean, quan
 - **Time** (`time_s`): tap: when the response's headers were seen. load: the *intended* send time.
   probe: when it was read. viz: the scrape.
 - **Warm-up**: the first `warmup_seconds` after the traffic began, whatever their values. The rule
-  looks at the clock only, never at the figures. Rows of it are kept with `warmup` true.
+  looks at the clock only, never at the figures. Rows of it are kept with `warmup` true. The load
+  generator's warm-up is its own first 5 s: connections, handshakes, first answers.
+- **tap is sampled**: `tap.n` of `tap.viz_n` requests in summary.json. It has no clock of its own:
+  latencies are the proxy's, times those of arrival here.
+- **Late and dropped sends** of the load are rows: `late_us`, and `outcome` `dropped`. Latencies
+  count from the intended time, so they hold the lateness.
 - **Repetitions** are pooled before quantiles are taken; percentiles are never averaged.
 - **Nothing is dropped by outcome**: requests without a response have a row with the reason in
   `outcome` and no latency.
