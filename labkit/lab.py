@@ -252,8 +252,8 @@ class Lab(LabContext):
             `deleted`, `leftovers` (billable), `ended`, `processes_left`, `notes`.
         """
         with progress("Taking the lab down") as shown:
-            self.read_meter()
             try:
+                self.read_meter()
                 deleted, notes = cleanup.unlink(self, shown)
                 deleted += self.cloud.delete_clusters(
                     lambda name, text: shown.update(text, key=name)

@@ -157,6 +157,16 @@ class DigitalOcean:
         )
         return cluster_of(body["kubernetes_cluster"])
 
+    def find(self, cluster_id: str) -> Cluster | None:
+        """Return a cluster by its id, None when it is gone."""
+        try:
+            found = self.cluster(cluster_id)
+        except CloudError as error:
+            if error.status == 404:
+                return None
+            raise
+        return None if found.state == "deleted" else found
+
     def create_cluster(self, spec: ClusterSpec) -> Cluster:
         """Create a cluster, or return the one that an earlier call has created.
 
@@ -338,12 +348,8 @@ class DigitalOcean:
         )
 
     def _is_leaving(self, cluster_id: str) -> bool:
-        try:
-            return self.cluster(cluster_id).state in {"deleting", "deleted"}
-        except CloudError as error:
-            if error.status == 404:
-                return True
-            raise
+        found = self.find(cluster_id)
+        return found is None or found.state == "deleting"
 
     def wait_deleted(
         self, cluster_id: str, *, timeout_s: float = 600.0, on_progress: Progress | None = None
@@ -354,19 +360,15 @@ class DigitalOcean:
             WaitTimeout: it is still there.
         """
         for elapsed_s in _looks(timeout_s):
-            try:
-                cluster = self.cluster(cluster_id)
-            except CloudError as exc:
-                if exc.status == 404:
-                    return
-                raise
-            if cluster.state == "deleted":
+            cluster = self.find(cluster_id)
+            if cluster is None:
                 return
             if on_progress is not None:
                 on_progress(cluster, elapsed_s)
+            name, state = cluster.name, cluster.state
         raise WaitTimeout(
-            f"Cluster {cluster.name} is still there after {timeout_s:.0f} s",
-            seen=f"state {cluster.state}",
+            f"Cluster {name} is still there after {timeout_s:.0f} s",
+            seen=f"state {state}",
             fix="`labkit down` again, or delete it in the control panel: it is billed",
         )
 

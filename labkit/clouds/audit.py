@@ -175,8 +175,8 @@ class _Auditor:
         ours: list[_Found] = []
         alike: list[_Found] = []
         for key in ids:
-            cluster = _cluster(self.client, key)
-            if cluster is None or cluster.state == "deleted":
+            cluster = self.client.find(key)
+            if cluster is None:
                 continue
             tags = LabTags.of(cluster.tags)
             found = _Found(cluster, recorded.get(key) or tags.lab, tags, key)
@@ -244,15 +244,6 @@ def made_by(resource: Resource) -> list[str]:
     """Ids of the clusters that a resource says it was made by."""
     tags = (resource.tag,) if isinstance(resource, LoadBalancer) else resource.tags
     return [tag.removeprefix("k8s:") for tag in tags if tag.startswith("k8s:")]
-
-
-def _cluster(client: DigitalOcean, cluster_id: str) -> Cluster | None:
-    try:
-        return client.cluster(cluster_id)
-    except CloudError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _state(item: Cluster | Resource) -> str:

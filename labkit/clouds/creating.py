@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from labkit.clients.digitalocean import SETTLE_S, DigitalOcean
 from labkit.clients.digitalocean_values import Cluster, ClusterSpec
 from labkit.clouds.interface import Report
-from labkit.clouds.record import AccountRecord, RecordFile
+from labkit.clouds.record import RecordFile, own_clusters
 from labkit.errors import CloudError, LabkitError, StateError
 
 LEAVING = frozenset({"deleting", "deleted"})
@@ -58,7 +58,8 @@ class Creation:
 
     def _ask(self, name: str, spec: ClusterSpec) -> Cluster:
         record = self.records.read()
-        existing = self._existing(record, spec.name)
+        own = own_clusters(self.client, record)
+        existing = next((item for item in own if item.name == spec.name), None)
         if existing is not None and existing.state in LEAVING:
             self.report(name, "an earlier one is still being deleted")
             self.client.wait_deleted(existing.id)
@@ -81,18 +82,6 @@ class Creation:
             raise
         self.records.made(record, cluster)
         return cluster
-
-    def _existing(self, record: AccountRecord, full_name: str) -> Cluster | None:
-        """The lab's own cluster of this name; by its id also where lists lag behind."""
-        found = self.client.find_cluster(full_name)
-        ids = [key for key, name in record.clusters.items() if name == full_name]
-        if found is None and ids:
-            try:
-                found = self.client.cluster(ids[-1])
-            except CloudError as error:
-                if error.status != 404:
-                    raise
-        return found if found is not None and record.owns(found) else None
 
     def _wait(self, name: str, cluster: Cluster) -> Cluster:
         def on_progress(seen: Cluster, elapsed_s: float) -> None:
@@ -142,14 +131,20 @@ def _together(
     """All problems as one error; a single one stays what it is when nothing else is there."""
     if len(problems) == 1 and not created:
         return next(iter(problems.values()))
-    told = [f"{name}: {str(error).rstrip('.')}" for name, error in problems.items()]
-    there = [f"{name} ({cluster.name}, {cluster.state})" for name, cluster in created.items()]
+    told = [
+        f"{name}: {error.what}" + (f" ({error.seen})" if error.seen else "")
+        for name, error in problems.items()
+    ]
+    fixes = dict.fromkeys(error.fix for error in problems.values() if error.fix)
+    there = [cluster.name for cluster in created.values()]
     status = next((getattr(error, "status", None) for error in problems.values()), None)
     error = CloudError(
         f"The lab is not complete: {'; '.join(told)}",
         status=status,
         seen=f"there already, and billed: {', '.join(there)}" if there else "",
-        fix="`labkit up` goes on from here, `labkit down` removes what is there",
+        fix="; ".join(
+            [*fixes, "`labkit up` goes on from here, `labkit down` removes what is there"]
+        ),
     )
     error.__cause__ = next(iter(problems.values()))
     return error

@@ -19,7 +19,7 @@ from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.creating import Creation
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
-from labkit.clouds.record import RecordFile
+from labkit.clouds.record import RecordFile, own_clusters
 from labkit.clouds.teardown import Teardown
 from labkit.clouds.token import find_token
 from labkit.clouds.wan import WanControl
@@ -81,7 +81,7 @@ class DigitalOceanCloud:
         if record.is_empty:
             return {}
         prefix = f"{self._params.lab_name}-"
-        found = [cluster for cluster in self.client.clusters() if record.owns(cluster)]
+        found = own_clusters(self.client, record)
         return {cluster.name.removeprefix(prefix): cluster for cluster in found}
 
     def start(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labkit.certs import write_private
+from labkit.clients.digitalocean import DigitalOcean
 from labkit.clients.digitalocean_values import AssociatedResources, Cluster
 from labkit.clients.lab_tags import LabTags, new_nonce
 from labkit.errors import StateError
@@ -89,6 +90,16 @@ class AccountRecord(BaseModel):
         if cluster.id in self.clusters:
             return self.clusters[cluster.id] == cluster.name
         return cluster.name in self.asked
+
+
+def own_clusters(client: DigitalOcean, record: AccountRecord) -> list[Cluster]:
+    """The clusters of the account that are the lab's; also those that a late list lacks."""
+    found = {item.id: item for item in client.clusters() if record.owns(item)}
+    for key in record.clusters:
+        cluster = None if key in found else client.find(key)
+        if cluster is not None and record.owns(cluster):
+            found[key] = cluster
+    return list(found.values())
 
 
 class RecordFile:

@@ -16,7 +16,7 @@ from labkit.clients.digitalocean_values import Cluster
 from labkit.clouds.audit import audit, made_by
 from labkit.clouds.creating import LEAVING
 from labkit.clouds.interface import Report
-from labkit.clouds.record import AccountRecord, RecordFile
+from labkit.clouds.record import AccountRecord, RecordFile, own_clusters
 from labkit.errors import CloudError, LabkitError
 
 GONE_TIMEOUT_S = 120.0
@@ -80,8 +80,8 @@ class Teardown:
     def _own_clusters(self, record: AccountRecord) -> list[Cluster]:
         """The lab's clusters that are there; one that may just have been created is awaited."""
         while True:
-            found = {item.id: item for item in self.client.clusters() if record.owns(item)}
-            names = {item.name for item in found.values()}
+            found = own_clusters(self.client, record)
+            names = {item.name for item in found}
             waiting = {
                 name: asked + SETTLE_S - time.time()
                 for name, asked in record.asked.items()
@@ -89,27 +89,14 @@ class Teardown:
             }
             rest_s = max(waiting.values(), default=0.0)
             if rest_s <= 0:
-                break
+                return found
             for name in waiting:
                 self.report(_short(name, record), f"may have been created; {rest_s:.0f} s more")
             time.sleep(min(POLL_S, rest_s))
-        for key in record.clusters:  # a list may lag behind
-            cluster = None if key in found else self._cluster(key)
-            if cluster is not None and record.owns(cluster):
-                found[key] = cluster
-        return list(found.values())
-
-    def _cluster(self, cluster_id: str) -> Cluster | None:
-        try:
-            return self.client.cluster(cluster_id)
-        except CloudError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def _delete(self, record: AccountRecord, cluster: Cluster) -> None:
         name = _short(cluster.name, record)
-        now = self._cluster(cluster.id)
+        now = self.client.find(cluster.id)
         if now is None or now.state in LEAVING:
             self.report(name, "is being deleted already")
             return
@@ -131,7 +118,7 @@ class Teardown:
     # --- what clusters made ---------------------------------------------------------------
 
     def _delete_survivors(self, record: AccountRecord) -> None:
-        gone = [key for key in record.clusters if self._cluster(key) is None]
+        gone = [key for key in record.clusters if self.client.find(key) is None]
         recorded = {item.id: item for item in record.resources}
         there: list[tuple[str, Resource]] = []
         for kind in KINDS:

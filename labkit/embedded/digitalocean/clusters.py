@@ -29,12 +29,15 @@ def now_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def new_cluster(body: Mapping[str, Any], existing: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def new_cluster(
+    body: Mapping[str, Any], existing: Iterable[Mapping[str, Any]], *, unique: bool = True
+) -> dict[str, Any]:
     """Make the API's view of a new cluster.
 
     Args:
         body: the request.
         existing: views of the clusters there are.
+        unique: whether the name of another cluster is refused.
 
     Raises:
         ApiError: 422, what does not fit.
@@ -44,7 +47,7 @@ def new_cluster(body: Mapping[str, Any], existing: Iterable[Mapping[str, Any]]) 
     tags = valid_tags(body.get("tags", []))
     return {
         "id": cluster_id,
-        "name": _valid_name(body.get("name"), others),
+        "name": _valid_name(body.get("name"), others if unique else []),
         "region": _valid_region(body.get("region")),
         "version": _valid_version(body.get("version")),
         **_subnets(body, others),

@@ -32,6 +32,7 @@ FAULTS: Mapping[str, str] = {
     "dropped": "the connection ends without an answer, after `seconds`; likewise",
     "stale_lists": "lists show for `seconds` after a change what was before it",
     "quota": "a cluster is refused with 422: limit of Droplets",
+    "same_names": "a second cluster of the same name is accepted",
     "slow_provisioning": "a new cluster or load balancer needs `seconds` more",
     "provisioning_error": "a new cluster ends in the state `error`",
     "kubeconfig_not_ready": "a running cluster hands out no kubeconfig yet (422)",
@@ -171,7 +172,7 @@ async def _fail(
         await asyncio.sleep(fault.seconds)
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError("the answer is lost on purpose")
+        return web.Response(status=500)  # to nobody: the connection is closed
     raise server_trouble(_STATUS[fault.name])
 
 

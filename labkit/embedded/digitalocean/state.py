@@ -93,7 +93,8 @@ class DigitalOceanState:
             ApiError: 422.
         """
         existing = [doc["record"] for doc in self._documents()]
-        record = clusters.new_cluster(body, existing)
+        unique = self.faults.take("same_names") is None
+        record = clusters.new_cluster(body, existing, unique=unique)
         nodes = sum(pool["count"] for other in (*existing, record) for pool in other["node_pools"])
         if nodes > self._droplet_limit or self.faults.take("quota"):
             raise unprocessable("creating this cluster would exceed your droplet limit")
