@@ -194,7 +194,7 @@ def play(account, scenario: Scenario, command: str) -> Row:
     )
 
 
-_TOLD = r"trying again|: account: |, [1-9]\d* s of 4 to 8 min|deleting, [1-9]"
+_TOLD = r"trying again|no kubeconfig yet|: account: |, [1-9]\d* s of 4 to 8 min|deleting, [1-9]"
 
 
 def _seen(done) -> str:
