@@ -60,6 +60,20 @@ class Typist:
     async def type(self, text):
         await self.terminal.write(text.encode())
 
+    async def type_until(self, text, pattern):
+        """Type it again and again: what it answers may take its time to be true."""
+
+        async def keep_typing():
+            while True:
+                await self.type(text)
+                await asyncio.sleep(0.5)
+
+        typing = asyncio.create_task(keep_typing())
+        try:
+            return await self.until(pattern)
+        finally:
+            typing.cancel()
+
     async def end(self):
         async with asyncio.timeout(WAIT_S):
             while data := await self.terminal.read():
@@ -90,14 +104,13 @@ async def test_a_terminal_has_a_size_job_control_and_an_exit_code(node, typist):
     await node.create({"containers": [{**SHELL, "command": ["sleeper"]}]})
     await node.wait(running)
     await typist.start("exec", "-it", "web", "--", "sh")
-    await typist.type("stty size; tty && echo on a term''inal\n")
-    await typist.until(r"31 91")
-    await typist.until(r"on a terminal")
+    await typist.until(r"[#$] ")
+    await typist.type_until("stty size\n", r"31 91")
+    await typist.type_until("tty && echo on a term''inal\n", r"on a terminal")
     await typist.type("sleep 600\n")
     await typist.until(r"sleep 600")
-    await typist.type("\x03")
-    await typist.type("echo interr''upted; exit 7\n")
-    await typist.until(r"interrupted")
+    await typist.type_until("\x03echo interr''upted\n", r"interrupted")
+    await typist.type("exit 7\n")
     assert await typist.end() == 7
     await nothing_left(node)
 
