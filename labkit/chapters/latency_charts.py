@@ -50,9 +50,12 @@ def _events(found: Measurement) -> list[charts.Event]:
     return [charts.Event(change["time"], change["text"]) for change in found.wan.get("changes", [])]
 
 
-def _provenance(found: Measurement) -> str:
+def _provenance(found: Measurement, *, open_model: bool = False) -> str:
     known = found.rtt
-    return f"WAN round trip {known.value_ms:.1f} ms ({known.source}). Load: one closed loop."
+    model = (
+        "one closed loop; of the load generator an open model" if open_model else "one closed loop"
+    )
+    return f"WAN round trip {known.value_ms:.1f} ms ({known.source}). Load: {model}."
 
 
 _SEEN = {
@@ -73,7 +76,7 @@ def _distribution(found: Measurement) -> charts.Chart:
             source=f"{' and '.join(known)}, single requests; viz buckets for the bracket",
             vantage="; ".join(f"{name}: {_SEEN[name]}" for name in known),
             n=sum(map(len, known.values())),
-            note=_provenance(found),
+            note=_provenance(found, open_model="load" in known),
         ),
         quantiles={
             name: [statistics.quantile(values, q) for q in QUANTILES.values()]

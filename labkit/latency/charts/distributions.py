@@ -76,6 +76,7 @@ def _draw_histogram(
             axes.hist(
                 values,
                 bins=edges,
+                weights=np.full(len(values), 100 / len(values)),
                 histtype="stepfilled",
                 facecolor=look.color,
                 edgecolor=style.BLACK,
@@ -108,7 +109,7 @@ def _draw_histogram(
         )
     if not any(len(values) for values in known.values()):
         said(axes, "no single requests")
-    axes.set(ylabel="requests", xlabel="latency (ms), with the bucket of viz' p50")
+    axes.set(ylabel="requests (%)", xlabel="latency (ms), with the bucket of viz' p50")
 
 
 def _draw_bracket(axes: Axes, bracket: Bracket) -> None:
