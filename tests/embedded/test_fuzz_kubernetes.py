@@ -463,3 +463,80 @@ def test_whatever_is_asked_is_answered(hostile, server, cloud):
     server.findings.tell("Kubernetes API", cloud)
     assert not server.findings.wrong, server.findings.report()
     assert not (problems := cloud.problems()), "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\r\n" * 50,
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        b"POST /api/v1/pods HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n{",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"b" * 100_000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x00" * 1000,
+    ],
+    ids=lambda data: repr(data[:24]),
+)
+def test_broken_http_harms_nobody(server, client, cloud, data):
+    answer = client.raw(data, linger_s=0.5)
+    assert not answer.startswith(b"HTTP/1.1 5"), answer[:200]
+    server.canary()
+    assert not server.findings.wrong, server.findings.report()
+    assert not (problems := cloud.problems()), "\n".join(problems)
+
+
+def test_half_sent_requests_and_idle_watches_keep_nobody_waiting(server, client, cloud):
+    """A hundred clients that begin and do not go on, and a hundred watches that nobody reads."""
+    auth = f"Host: x\r\nAuthorization: Bearer {client.token}\r\n".encode()
+    half = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\n" + auth
+    half += b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    watch = b"GET /api/v1/configmaps?watch=1 HTTP/1.1\r\n" + auth + b"\r\n"
+    open_ones = []
+    try:
+        for data in [half, watch] * 50:
+            open_ones.append(client.connect())
+            open_ones[-1].sendall(data)
+        for _ in range(20):
+            server.canary()
+    finally:
+        for connection in open_ones:
+            connection.close()
+    assert not server.findings.wrong, server.findings.report()
+    assert not (problems := cloud.problems()), "\n".join(problems)
+
+
+def test_nobody_but_the_administrator_may_do_everything(hostile, client, cloud):
+    """Components and nodes have tokens too; none of them can give itself more."""
+    facts = next(
+        found
+        for path in (cloud.state / "clusters").glob("*/cluster.json")
+        if (found := json.loads(path.read_text()))["port"] == client.port
+    )
+    reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    rbac = "rbac.authorization.k8s.io"
+    questions = [
+        {"group": "*", "resource": "*", "verb": "*"},
+        {"group": rbac, "resource": "clusterrolebindings", "verb": "create"},
+        {"group": rbac, "resource": "clusterroles", "verb": "escalate"},
+        {"group": rbac, "resource": "clusterroles", "verb": "bind"},
+        {"group": "", "resource": "users", "verb": "impersonate"},
+        {"group": "", "resource": "pods", "subresource": "exec", "verb": "create"},
+    ]
+    assert len(facts["tokens"]) >= 3
+    for name, token in facts["tokens"].items():
+        for question in questions:
+            body = hostile.encoded({"spec": {"resourceAttributes": question}})
+            headers = {
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+            }
+            answer = client.send(hostile.Request("POST", reviews, headers, body)).json()
+            assert answer["status"]["allowed"] is (name == "admin"), (name, question)
