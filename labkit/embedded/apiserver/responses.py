@@ -79,9 +79,14 @@ def warning_headers(call: Call | None) -> list[tuple[str, str]]:
     if call.plural == "endpoints" and not call.group:
         texts.append(_ENDPOINTS_WARNING)
     return [
-        ("Warning", '299 - "' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
+        ("Warning", '299 - "' + _printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
         for text in texts
     ]
+
+
+def _printable(text: str) -> str:
+    """The text without control characters, which a header cannot hold."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def raw(body: bytes, *, code: int = 200, call: Call | None = None) -> web.Response:

@@ -46,11 +46,13 @@ def element_key(item: Any, schema: Schema) -> str:
     if list_type(schema) == "set":
         return "v:" + (f'"{item}"' if _is_plain(item) else json.dumps(item, separators=(",", ":")))
     keys = {}
-    properties = (schema.get("items") or {}).get("properties") or {}
+    items = schema.get("items")
+    properties = (items.get("properties") or {}) if isinstance(items, dict) else {}
     for name in schema.get("x-kubernetes-list-map-keys") or ():
         value = item.get(name) if isinstance(item, dict) else None
         if value is None:
-            value = properties.get(name, {}).get("default")
+            declared = properties.get(name)
+            value = declared.get("default") if isinstance(declared, dict) else None
         if value is None and not isinstance(item, dict):
             raise FieldSetError("associative list with keys may not have non-map elements")
         if value is None:
@@ -77,9 +79,10 @@ def children(value: Any, schema: Schema) -> Iterator[tuple[str, Any, Schema]]:
             part = properties.get(key, extra)
             yield f"f:{key}", item, part if isinstance(part, dict) else {}
     elif isinstance(value, list):
-        items = schema.get("items") or {}
+        items = schema.get("items")
         for item in value:
-            yield element_key(item, schema), item, items
+            part = items if isinstance(items, dict) else {}
+            yield element_key(item, schema), item, part
 
 
 def fields_of(value: Any, schema: Schema) -> FieldSet:
