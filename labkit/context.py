@@ -6,15 +6,17 @@ Chapters and checks get a `LabContext`; `labkit.lab.Lab` is one with the chapter
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from labkit.clients.installed import Installed
 from labkit.clients.kubernetes import Kubernetes
-from labkit.clients.linkerd import Linkerd
+from labkit.clients.linkerd import Linkerd, Profile
+from labkit.clients.manifests import Object
 from labkit.clients.prometheus import Prometheus
 from labkit.clouds import Cloud, Costs, Meter
 from labkit.errors import LabkitError, StateError
@@ -108,6 +110,53 @@ class LabContext:
                 self.cloud.linkerd_command, kubeconfig=self.folder.kubeconfig, context=cluster
             )
         return self._linkerd[cluster]
+
+    @property
+    def linkerd_profile(self) -> Profile:
+        """How west is linked: as the parameter asks, or as the `linkerd` command can.
+
+        Raises:
+            StateError: the parameter asks for what this `linkerd` does not have.
+        """
+        linkerd = self.linkerd(WEST)
+        asked, able = self.params.linkerd_profile, linkerd.profile
+        if asked == "current" and able == "tutorial":
+            raise StateError(
+                "linkerd_profile is `current`, and this linkerd has no `multicluster link-gen`",
+                seen=f"linkerd {linkerd.version()}; link-gen is in 2.18 (edge-25.3.4) and later",
+                fix="`labkit tools install linkerd`, or -p linkerd_profile=tutorial",
+            )
+        return able if asked == "auto" else asked
+
+    def install(self, cluster: str, manifests: str | Sequence[Object]) -> None:
+        """Apply objects; in a cluster that is not the lab's own, what is new is written down."""
+        if self.cloud.owns_clusters:
+            self.kubernetes(cluster).apply(manifests)
+        else:
+            self.installed(cluster).apply(self.kubernetes(cluster), manifests)
+
+    def installed(self, cluster: str) -> Installed:
+        """The record of what the lab has put into a cluster of the user's."""
+        return Installed(self.folder.installed(cluster))
+
+    def require_own(self, cluster: str, namespace: str) -> None:
+        """Let pass a namespace that the lab made or may make.
+
+        Raises:
+            StateError: it was there before: nothing is applied over it.
+        """
+        if self.cloud.owns_clusters:
+            return
+        found = self.kubernetes(cluster).get("v1", "Namespace", namespace)
+        if found is None or self.installed(cluster).has("Namespace", namespace):
+            return
+        raise StateError(
+            f"{cluster} has a namespace {namespace} that this lab did not make",
+            seen=f"created {found['metadata'].get('creationTimestamp', 'before')}; nothing was "
+            "applied",
+            fix="labkit changes nothing that was there before: take another cluster, or remove "
+            "that namespace yourself",
+        )
 
     def prometheus(self, cluster: str) -> Prometheus:
         """The Prometheus of viz of one cluster, reached through the cluster."""

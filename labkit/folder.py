@@ -67,6 +67,10 @@ class LabFolder:
         """The meter: what the lab has had that has a price, JSON."""
         return self.root / "costs.json"
 
+    def installed(self, cluster: str) -> Path:
+        """What the lab has put into a cluster of the user's, JSON."""
+        return self.root / f"installed-{cluster}.json"
+
     @property
     def chapters_file(self) -> Path:
         """What chapters keep for later ones, JSON."""

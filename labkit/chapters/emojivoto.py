@@ -42,11 +42,12 @@ def deploy(lab: LabContext) -> Step:
 
 def _deploy(lab: LabContext, shown: Progress, cluster: str) -> None:
     kubernetes = lab.kubernetes(cluster)
+    lab.require_own(cluster, NAMESPACE)
     if set(_deployments(lab, cluster)) >= set(KEPT[cluster]):
         shown.update("already there", key=cluster)
     else:
         shown.update("applying", key=cluster)
-        kubernetes.apply(lab.linkerd(cluster).inject(manifest(lab.params.emojivoto_tag)))
+        lab.install(cluster, lab.linkerd(cluster).inject(manifest(lab.params.emojivoto_tag)))
     names = _deployments(lab, cluster)
     wait_rollout(kubernetes, NAMESPACE, names, timeout_s=ROLLOUT_TIMEOUT_S, report=shown)
     shown.update(f"{len(names)} deployments ready", key=cluster)
@@ -56,6 +57,7 @@ def split(lab: LabContext) -> Step:
     """West keeps the robot only; east keeps everything but the robot."""
     with progress("Splitting emojivoto") as shown:
         for cluster in CLUSTERS:
+            lab.require_own(cluster, NAMESPACE)
             kubernetes = lab.kubernetes(cluster)
             for name in set(ALL) - set(KEPT[cluster]):
                 kubernetes.delete("apps/v1", "Deployment", name, NAMESPACE)

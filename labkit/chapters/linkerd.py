@@ -4,9 +4,11 @@ from labkit.certs import fingerprint
 from labkit.chapters import trust_anchor
 from labkit.checks import Check, Finding, failed, passed, verdict
 from labkit.clients.linkerd import CheckOutcome
+from labkit.clients.linkerd_values import is_installed_already
 from labkit.clients.rollouts import remove_namespace, wait_rollout
 from labkit.context import CLUSTERS, LabContext, in_both
 from labkit.display import Step, Table
+from labkit.errors import CommandError
 from labkit.progress import Progress, progress
 
 NAMESPACE = "linkerd"
@@ -14,6 +16,11 @@ VIZ_NAMESPACE = "linkerd-viz"
 CONTROL_PLANE = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
 VIZ = ("metrics-api", "prometheus", "tap", "tap-injector", "web")
 ROLLOUT_TIMEOUT_S = 300.0
+_APPS = "apps/v1"
+_WEBHOOK = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")
+_INJECTOR = (*_WEBHOOK, "linkerd-proxy-injector-webhook-config")
+_TAP_INJECTOR = (*_WEBHOOK, "linkerd-tap-injector-webhook-config")
+"""What is applied last, so that it tells whether all of an install was applied."""
 
 
 def install(lab: LabContext) -> Step:
@@ -21,6 +28,7 @@ def install(lab: LabContext) -> Step:
     with progress("Installing Linkerd") as shown:
 
         def work(cluster: str) -> None:
+            lab.require_own(cluster, NAMESPACE)
             _install_crds(lab, cluster, shown)
             _install_control_plane(lab, cluster, shown)
             wait_rollouts(lab, cluster, NAMESPACE, CONTROL_PLANE, shown)
@@ -46,7 +54,9 @@ def _install_crds(lab: LabContext, cluster: str, shown: Progress) -> None:
         return
     shown.update("applying CRDs", key=cluster)
     gateway_api = kubernetes.get(CRD_API, CRD, "httproutes.gateway.networking.k8s.io") is not None
-    kubernetes.apply(lab.linkerd(cluster).install_crds(install_gateway_api=not gateway_api))
+    # before 2.18 there is no such value, and the Gateway API is not needed
+    wanted = not gateway_api and lab.linkerd(cluster).profile == "current"
+    lab.install(cluster, lab.linkerd(cluster).install_crds(install_gateway_api=wanted))
 
 
 CRD_API, CRD = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
@@ -55,12 +65,30 @@ CRD_API, CRD = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
 def _install_control_plane(lab: LabContext, cluster: str, shown: Progress) -> None:
     kubernetes = lab.kubernetes(cluster)
     if kubernetes.get("v1", "ConfigMap", "linkerd-config", NAMESPACE) is not None:
-        return
+        if _complete_install(lab, cluster, NAMESPACE, CONTROL_PLANE, _INJECTOR):
+            return
+        # An install that was cut off: linkerd refuses to render as long as its mark is there.
+        kubernetes.delete("v1", "ConfigMap", "linkerd-config", NAMESPACE)
     shown.update("applying the control plane", key=cluster)
     root, _ = trust_anchor.files(lab, "root")
     issuer, key = trust_anchor.files(lab, "issuer")
     trust_anchor.read(lab, "issuer")
-    kubernetes.apply(lab.linkerd(cluster).install(anchors=root, issuer=issuer, issuer_key=key))
+    try:
+        text = lab.linkerd(cluster).install(anchors=root, issuer=issuer, issuer_key=key)
+    except CommandError as error:
+        if is_installed_already(error.stderr):
+            return  # by somebody else meanwhile
+        raise
+    lab.install(cluster, text)
+
+
+def _complete_install(
+    lab: LabContext, cluster: str, namespace: str, names: tuple[str, ...], last: tuple[str, ...]
+) -> bool:
+    """Whether an install went to its end: its deployments and what is applied last are there."""
+    kubernetes = lab.kubernetes(cluster)
+    found = {item["metadata"]["name"] for item in kubernetes.list(_APPS, "Deployment", namespace)}
+    return found >= set(names) and kubernetes.get(*last) is not None
 
 
 def install_viz(lab: LabContext) -> Step:
@@ -68,10 +96,11 @@ def install_viz(lab: LabContext) -> Step:
     with progress("Installing viz") as shown:
 
         def work(cluster: str) -> None:
-            kubernetes = lab.kubernetes(cluster)
-            if kubernetes.get("apps/v1", "Deployment", "prometheus", VIZ_NAMESPACE) is None:
+            lab.require_own(cluster, VIZ_NAMESPACE)
+            # Each rendering makes new certificates: only what is missing or cut off is rendered.
+            if not _complete_install(lab, cluster, VIZ_NAMESPACE, VIZ, _TAP_INJECTOR):
                 shown.update("applying viz", key=cluster)
-                kubernetes.apply(lab.linkerd(cluster).viz_install())
+                lab.install(cluster, lab.linkerd(cluster).viz_install())
             wait_rollouts(lab, cluster, VIZ_NAMESPACE, VIZ, shown)
 
         in_both(work)

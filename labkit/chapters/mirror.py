@@ -1,7 +1,7 @@
 """Chapter 06: a service of east, exported by a label, appears in west."""
 
 from labkit.chapters.emojivoto import NAMESPACE
-from labkit.chapters.multicluster_link import gateway_addresses
+from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips
 from labkit.checks import Check, Finding, failed, verdict
 from labkit.clients.rollouts import wait_for, wait_gone
 from labkit.context import EAST, WEST, LabContext
@@ -102,7 +102,7 @@ def _service(lab: LabContext) -> Finding:
 
 
 def _endpoints(lab: LabContext) -> Finding:
-    endpoints, gateway = mirror_endpoints(lab), gateway_addresses(lab, EAST)
+    endpoints, gateway = mirror_endpoints(lab), gateway_ips(lab, EAST)
     text = f"endpoints {', '.join(endpoints) or 'none'}; gateway {', '.join(gateway) or 'none'}"
     return verdict(bool(endpoints) and sorted(endpoints) == sorted(gateway), text)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from labkit import certs
 from labkit.chapters.emojivoto import NAMESPACE
-from labkit.chapters.multicluster_link import gateway_addresses, the_link
+from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips, the_link
 from labkit.chapters.traffic import BOT
 from labkit.checks import Check, Finding, failed, verdict
 from labkit.clients.rollouts import remove_namespace, wait_for, wait_gone
@@ -77,7 +77,7 @@ def _row(request: TapRequest) -> dict[str, object]:
 
 def tls_facts(lab: LabContext, requests: tuple[TapRequest, ...]) -> dict[str, Any]:
     """Counts and identities of tapped requests that went to the gateway."""
-    addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_addresses(lab, EAST)}
+    addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_ips(lab, EAST)}
     to_gateway = [request for request in requests if request.destination in addresses]
     return {
         "n": len(requests),
@@ -96,7 +96,7 @@ def try_intruders(lab: LabContext) -> Step:
             name = pod["metadata"]["name"]
             kubernetes.delete("v1", "Pod", name, INTRUDERS)
             wait_gone(kubernetes, "v1", "Pod", name, INTRUDERS, timeout_s=INTRUDER_TIMEOUT_S)
-        kubernetes.apply([_foreign_secret(lab), *_pods(lab)])
+        lab.install(WEST, [_foreign_secret(lab), *_pods(lab)])
         results = [_result(lab, pod["metadata"]["name"], shown) for pod in _pods(lab)]
         for pod in _pods(lab):
             kubernetes.delete("v1", "Pod", pod["metadata"]["name"], INTRUDERS)
@@ -131,7 +131,8 @@ def _prepare_namespace(lab: LabContext) -> None:
         "kind": "Namespace",
         "metadata": {"name": INTRUDERS, "annotations": {"linkerd.io/inject": "disabled"}},
     }
-    lab.kubernetes(WEST).apply([namespace])
+    lab.require_own(WEST, INTRUDERS)
+    lab.install(WEST, [namespace])
 
 
 def _pods(lab: LabContext) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Chapter 04: gateways in both clusters, and a Link from west to east."""
 
+import socket
 from functools import partial
 from typing import Any
 
@@ -15,13 +16,15 @@ NAMESPACE = "linkerd-multicluster"
 GATEWAY = "linkerd-gateway"
 ADDRESS_TIMEOUT_S = 300.0
 PROBE_TIMEOUT_S = 90.0
-LINK_API = "multicluster.linkerd.io/v1alpha3"
+LINK_CRD = "links.multicluster.linkerd.io"
+ACCOUNT = "linkerd-service-mirror-remote-access-default"
+TOKEN_TIMEOUT_S = 60.0
+_LEGACY = f"linkerd-service-mirror-{EAST}"
 
 
 def _controller(lab: LabContext) -> str:
     """Name of the deployment that mirrors services into west."""
-    tutorial = lab.params.linkerd_profile == "tutorial"
-    return f"linkerd-service-mirror-{EAST}" if tutorial else f"controller-{EAST}"
+    return _LEGACY if lab.linkerd_profile == "tutorial" else f"controller-{EAST}"
 
 
 def gateway_addresses(lab: LabContext, cluster: str) -> list[str]:
@@ -31,6 +34,17 @@ def gateway_addresses(lab: LabContext, cluster: str) -> list[str]:
         return []
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
     return [item.get("ip") or item.get("hostname") or "" for item in ingress]
+
+
+def gateway_ips(lab: LabContext, cluster: str) -> list[str]:
+    """The gateway's addresses as they stand in endpoints: hostnames (AWS) resolved."""
+    found: set[str] = set()
+    for address in gateway_addresses(lab, cluster):
+        try:
+            found |= {str(item[4][0]) for item in socket.getaddrinfo(address, None)}
+        except OSError:
+            found.add(address)  # not known here; the comparison will show it
+    return sorted(found)
 
 
 def install(lab: LabContext) -> Step:
@@ -47,22 +61,27 @@ def install(lab: LabContext) -> Step:
         by_hand=(
             "linkerd --context east multicluster install | kubectl --context east apply -f -",
             (
-                "linkerd --context west multicluster install "
-                f"--set 'controllers[0].link.ref.name={EAST}'"
-                " | kubectl --context west apply -f -"
+                f"linkerd --context west multicluster install {_by_hand_flag(lab)}"
+                "| kubectl --context west apply -f -"
             ),
         ),
         table=Table.of(rows),
     )
 
 
+def _by_hand_flag(lab: LabContext) -> str:
+    current = lab.linkerd_profile == "current"
+    return f"--set 'controllers[0].link.ref.name={EAST}' " if current else ""
+
+
 def _install(lab: LabContext, shown: Progress, cluster: str) -> None:
+    lab.require_own(cluster, NAMESPACE)
     shown.update("applying the extension", key=cluster)
-    current = lab.params.linkerd_profile == "current"
+    current = lab.linkerd_profile == "current"
     controllers = (EAST,) if cluster == WEST and current else ()
-    lab.kubernetes(cluster).apply(
-        lab.linkerd(cluster).multicluster_install(controllers=controllers)
-    )
+    if controllers:
+        _refuse_a_legacy_controller(lab)
+    lab.install(cluster, lab.linkerd(cluster).multicluster_install(controllers=controllers))
     wait_rollouts(lab, cluster, NAMESPACE, (GATEWAY,), shown)
     wait_for(
         partial(_address, lab, cluster),
@@ -70,6 +89,18 @@ def _install(lab: LabContext, shown: Progress, cluster: str) -> None:
         timeout_s=ADDRESS_TIMEOUT_S,
         fix=f"kubectl --context {cluster} -n {NAMESPACE} describe svc {GATEWAY}",
         report=shown,
+    )
+
+
+def _refuse_a_legacy_controller(lab: LabContext) -> None:
+    """Two controllers of one Link fight over its lease, and its probe is doubled."""
+    if lab.kubernetes(WEST).get("apps/v1", "Deployment", _LEGACY, NAMESPACE) is None:
+        return
+    raise StateError(
+        "West is linked by `multicluster link` already, and a second controller must not be added",
+        seen=f"Deployment {NAMESPACE}/{_LEGACY}",
+        fix=f"linkerd --context {WEST} multicluster unlink --cluster-name {EAST} | kubectl "
+        f"--context {WEST} delete -f -; or -p linkerd_profile=tutorial",
     )
 
 
@@ -81,11 +112,20 @@ def _address(lab: LabContext, cluster: str) -> tuple[bool, str]:
 def link(lab: LabContext) -> Step:
     """Link west to east and wait until the probe answers."""
     with progress("Linking west → east") as shown:
-        if lab.kubernetes(WEST).get(LINK_API, "Link", EAST, NAMESPACE) is None:
+        if find_link(lab, WEST) is None:
             shown.update("asking east for credentials and gateway")
-            lab.kubernetes(WEST).apply(
-                lab.linkerd(EAST).link(EAST, profile=lab.params.linkerd_profile)
+            address = lab.cloud.api_address(EAST)
+            wait_for(
+                partial(_token, lab),
+                what="the token of the account that west will use in east",
+                timeout_s=TOKEN_TIMEOUT_S,
+                fix=f"kubectl --context {EAST} -n {NAMESPACE} get secrets",
+                report=shown,
             )
+            text = lab.linkerd(EAST).link(
+                EAST, profile=lab.linkerd_profile, api_server_address=address
+            )
+            lab.install(WEST, text)
         wait_rollouts(lab, WEST, NAMESPACE, (_controller(lab),), shown)
         wait_for(
             lambda: _probe(lab),
@@ -94,7 +134,7 @@ def link(lab: LabContext) -> Step:
             fix=f"linkerd --context {WEST} multicluster check",
             report=shown,
         )
-    verb = "link" if lab.params.linkerd_profile == "tutorial" else "link-gen"
+    verb = "link" if lab.linkerd_profile == "tutorial" else "link-gen"
     return Step(
         "West is linked to east, and the probe answers.",
         by_hand=(
@@ -118,8 +158,10 @@ STEPS = (install, link)
 def undo(lab: LabContext) -> None:
     """Unlink west from east, and uninstall the extension from both clusters."""
     with progress("Uninstalling multicluster") as shown:
-        if lab.kubernetes(WEST).get(CRD_API, CRD, "links.multicluster.linkerd.io") is not None:
-            for item in lab.kubernetes(WEST).list(LINK_API, "Link", NAMESPACE):
+        for cluster in CLUSTERS:
+            lab.require_own(cluster, NAMESPACE)
+        if lab.kubernetes(WEST).get(CRD_API, CRD, LINK_CRD) is not None:
+            for item in lab.kubernetes(WEST).list(link_api(lab, WEST), "Link", NAMESPACE):
                 shown.update("unlinking", key=WEST)
                 lab.kubernetes(WEST).delete_all(lab.linkerd(WEST).unlink(item["metadata"]["name"]))
 
@@ -130,6 +172,28 @@ def undo(lab: LabContext) -> None:
                 remove_namespace(kubernetes, NAMESPACE, report=shown)
 
         in_both(work)
+
+
+def _token(lab: LabContext) -> tuple[bool, str]:
+    """Whether the controller in east has filled in the account's token; it comes a little late."""
+    for secret in lab.kubernetes(EAST).list("v1", "Secret", NAMESPACE):
+        annotations = secret["metadata"].get("annotations") or {}
+        if annotations.get("kubernetes.io/service-account.name") == ACCOUNT:
+            filled = bool((secret.get("data") or {}).get("token"))
+            return filled, "filled in" if filled else "its Secret is empty still"
+    return False, f"no Secret of the account {ACCOUNT} yet"
+
+
+def link_api(lab: LabContext, cluster: str) -> str:
+    """The newest version of Link that a cluster serves: v1alpha1 is all that 2.13 has."""
+    found = lab.kubernetes(cluster).get(CRD_API, CRD, LINK_CRD)
+    served = [v["name"] for v in (found or {}).get("spec", {}).get("versions", []) if v["served"]]
+    return f"multicluster.linkerd.io/{max(served, default='v1alpha3')}"
+
+
+def find_link(lab: LabContext, cluster: str) -> dict[str, Any] | None:
+    """The Link to east in a cluster, whichever version of it is served; None without one."""
+    return lab.kubernetes(cluster).get(link_api(lab, cluster), "Link", EAST, NAMESPACE)
 
 
 def _probe(lab: LabContext) -> tuple[bool, str]:
@@ -157,7 +221,7 @@ def the_link(lab: LabContext) -> dict[str, Any]:
     Raises:
         StateError: there is none.
     """
-    found = lab.kubernetes(WEST).get(LINK_API, "Link", EAST, NAMESPACE)
+    found = find_link(lab, WEST)
     if found is None:
         raise StateError("West has no Link to east", fix="run notebook 04_multicluster_link")
     return dict(found)
@@ -179,13 +243,14 @@ def _probe_alive(lab: LabContext) -> Finding:
 
 def _direction(lab: LabContext) -> Finding:
     the_link(lab)
-    if lab.kubernetes(EAST).get(CRD_API, CRD, "links.multicluster.linkerd.io") is None:
+    if lab.kubernetes(EAST).get(CRD_API, CRD, LINK_CRD) is None:
         return failed("the multicluster extension is missing in east")
-    back = lab.kubernetes(EAST).list(LINK_API, "Link", NAMESPACE)
+    back = lab.kubernetes(EAST).list(link_api(lab, EAST), "Link", NAMESPACE)
     return verdict(not back, f"one Link west → east, {len(back)} from east")
 
 
 def _multicluster_check(lab: LabContext) -> Finding:
+    the_link(lab)  # without any Link the command would be content
     report = lab.linkerd(WEST).check(extension="multicluster")
     if report.errors:
         return failed("; ".join(f"{item.description}: {item.error}" for item in report.errors))

@@ -36,6 +36,7 @@ __all__ = [
     "TapRequest",
 ]
 
+_INJECTED = "linkerd.io/inject"
 _QUICK_S = 30.0
 _RENDER_S = 60.0
 _CHECK_WAIT_S = 60.0
@@ -104,7 +105,7 @@ class Linkerd:
             [*self.command, "version", "--client", "--short"],
             timeout_s=_QUICK_S,
             env=self._environment,
-            fix="install linkerd edge-26.6.3 and put it on PATH",
+            fix="labkit tools install linkerd",
         ).stdout
         return output.strip()
 
@@ -267,14 +268,24 @@ class Linkerd:
         return self._run("uninstall").stdout
 
     def inject(self, manifest: str) -> str:
-        """The manifest with `linkerd.io/inject: enabled` on its workloads, as YAML."""
-        return self._run("inject", "-", stdin=manifest).stdout
+        """The manifest with `linkerd.io/inject: enabled` on its workloads, as YAML.
+
+        Raises:
+            StateError: nothing was injected (the command itself ends with 0 then).
+        """
+        done = self._run("inject", "-", stdin=manifest)
+        if _INJECTED not in done.stdout:
+            raise StateError("linkerd injected nothing", seen=done.stderr.strip())
+        return done.stdout
 
     # ---- observation ----------------------------------------------------------------------------
 
     def gateways(self) -> tuple[Gateway, ...]:
         """`linkerd multicluster gateways`; empty when there are none (or none answers)."""
-        return values.gateways(self._run("multicluster", "gateways", "--output=json").stdout)
+        words = ("multicluster", "gateways")
+        if not values.tells_gateways_as_json(self.version()):
+            return values.gateways_table(self._run(*words).stdout)
+        return values.gateways(self._run(*words, "--output=json").stdout)
 
     def edges(self, kind: str, namespace: str) -> tuple[Edge, ...]:
         """`linkerd viz edges`; edges to another cluster never appear."""

@@ -16,6 +16,8 @@ Profile = Literal["current", "tutorial"]
 
 _FIRST_EDGE_WITH_LINK_GEN = (25, 3, 4)
 _FIRST_MINOR_WITH_LINK_GEN = 18
+_FIRST_EDGE_WITH_GATEWAYS_JSON = (23, 5, 1)
+_FIRST_MINOR_WITH_GATEWAYS_JSON = 14
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,17 @@ class Stat:
 
 def profile_of(version: str) -> Profile:
     """The best profile that a version has: `edge-26.6.3`, `stable-2.13.4`, `version-2.20`."""
-    channel, _, number = version.strip().lstrip("v").partition("-")
-    digits = tuple(int(part) for part in number.split(".") if part.isdigit())
+    channel, digits = _parts(version)
     if channel == "edge":
         return "current" if digits >= _FIRST_EDGE_WITH_LINK_GEN else "tutorial"
     minor = digits[1] if len(digits) > 1 else 0
     return "current" if minor >= _FIRST_MINOR_WITH_LINK_GEN else "tutorial"
+
+
+def _parts(version: str) -> tuple[str, tuple[int, ...]]:
+    """Channel and numbers: `edge-26.6.3` is (edge, (26, 6, 3))."""
+    channel, _, number = version.strip().lstrip("v").partition("-")
+    return channel, tuple(int(part) for part in number.split(".") if part.isdigit())
 
 
 class JsonStream:
@@ -172,6 +179,33 @@ def check_report(text: str) -> CheckReport | None:
         for check in category.get("checks") or []
     )
     return CheckReport(all(value.get("success") for value in objects), checks)
+
+
+def tells_gateways_as_json(version: str) -> bool:
+    """Whether `multicluster gateways` has `--output`: since edge-23.5.1, so not in 2.13."""
+    channel, digits = _parts(version)
+    if channel == "edge":
+        return digits >= _FIRST_EDGE_WITH_GATEWAYS_JSON
+    return digits[1:2] >= (_FIRST_MINOR_WITH_GATEWAYS_JSON,)
+
+
+def gateways_table(text: str) -> tuple[Gateway, ...]:
+    """The table of `multicluster gateways`: CLUSTER, ALIVE, NUM_SVC, LATENCY (`12ms` or `-`)."""
+    rows = [line.split() for line in text.splitlines()[1:] if line.strip()]
+    return tuple(
+        Gateway(
+            cluster_name=name,
+            alive=alive == "True",
+            services=int(services),
+            latency_ms=int(latency.removesuffix("ms")) if latency != "-" else 0,
+        )
+        for name, alive, services, latency in rows
+    )
+
+
+def is_installed_already(text: str) -> bool:
+    """Whether an `install` refused because there is an installation (ConfigMap linkerd-config)."""
+    return "existing installation" in text
 
 
 def gateways(text: str) -> tuple[Gateway, ...]:

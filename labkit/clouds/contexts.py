@@ -8,12 +8,15 @@ a known cloud a good sign; otherwise it is a warning.
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from labkit.certs import write_private
+from labkit.clients.kubernetes import Kubernetes
 from labkit.clients.kubernetes_connection import Connection
 from labkit.clients.linkerd_support import supports
 from labkit.clouds.commands import linkerd_version
@@ -52,6 +55,29 @@ def connected(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Connection]:
             yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def client(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Kubernetes]:
+    """A client of one cluster; its credential is in a private file meanwhile."""
+    merged = merge_kubeconfigs({cluster: kubeconfig(cluster)})
+    with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
+        path = Path(folder) / "kubeconfig"
+        write_private(path, yaml.safe_dump(merged).encode())
+        found = Kubernetes(path, cluster, cache_dir=Path(folder))
+        try:
+            yield found
+        finally:
+            found.close()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to whichever machine reads it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def of_the_contexts(

@@ -36,6 +36,7 @@ class DigitalOceanCloud:
 
     name = "digitalocean"
     bills = True
+    owns_clusters = True
     creation_takes = "4 to 8 min"
     """What DigitalOcean says of its clusters."""
 
@@ -161,6 +162,11 @@ class DigitalOceanCloud:
             raise StateError(f"The lab has no cluster {cluster}", fix="run `labkit up`")
         content: dict[str, Any] = yaml.safe_load(self.client.wait_kubeconfig(found.id))
         return content
+
+    def api_address(self, cluster: str) -> str:
+        """The endpoint in the kubeconfig is public."""
+        del cluster
+        return ""
 
     def delete_clusters(self, report: Report) -> list[str]:
         """Delete clusters with their load balancers, volumes and snapshots, and wait for it."""

@@ -1,10 +1,15 @@
-"""Two clusters that the user has: labkit installs into them, and creates and deletes none."""
+"""Two clusters that the user has: labkit installs into them, and creates and deletes none.
+
+What it installs is written down (labkit/clients/installed.py), and `down` removes just that.
+"""
 
 import json
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+from labkit.clients.installed import Installed
 from labkit.clients.releases import linkerd_command
 from labkit.clouds import commands, contexts
 from labkit.clouds.audit import Audit
@@ -22,6 +27,7 @@ class ExistingCloud:
 
     name = "existing"
     bills = False
+    owns_clusters = False
 
     def __init__(self, params: Params, folder: LabFolder) -> None:
         self._params = params
@@ -96,11 +102,37 @@ class ExistingCloud:
         content: dict[str, Any] = json.loads(done.stdout)
         return content
 
+    def api_address(self, cluster: str) -> str:
+        """East's as the parameter says; a loopback address leads nowhere from inside a cluster.
+
+        Raises:
+            StateError: it is loopback, and the parameter says nothing.
+        """
+        server = str(self.kubeconfig(cluster)["clusters"][0]["cluster"]["server"])
+        if cluster == "east" and self._params.east_api_address:
+            return self._params.east_api_address
+        if contexts.is_loopback(server):
+            raise StateError(
+                f"The API server of {cluster} is not reachable from the other cluster",
+                seen=f"its kubeconfig says {server}, which is this machine for whoever reads it",
+                fix=f"-p {cluster}_api_address=https://HOST:6443; kind: the container's address, "
+                "docs/real-clouds.md",
+            )
+        return ""
+
     def delete_clusters(self, report: Report) -> list[str]:
-        """The clusters stay."""
+        """The clusters stay; what the lab has put into them is removed."""
+        removed = []
         for name in self._contexts:
-            report(name, "kept: it is yours")
-        return []
+            record = Installed(self._folder.installed(name))
+            if not record.path.exists():
+                report(name, "kept: it is yours, and nothing of the lab is in it")
+                continue
+            with contexts.client(self.kubeconfig, name) as kubernetes:
+                found = record.take_out(kubernetes, partial(report, name))
+            removed += [f"{item} from {name}" for item in found]
+            report(name, "kept: it is yours; what the lab had installed is removed")
+        return removed
 
     def audit(self) -> Audit:
         """Labkit makes nothing in the account that the clusters are in."""

@@ -32,11 +32,13 @@ class Cloud(Protocol):
     Attributes:
         name: as in the parameter `cloud`.
         bills: whether what is created there costs money.
+        owns_clusters: whether the clusters, and all that is in them, are the lab's own.
         linkerd_command: the command with leading arguments.
     """
 
     name: str
     bills: bool
+    owns_clusters: bool
     linkerd_command: tuple[str, ...]
 
     def prerequisites(self) -> tuple[Prerequisite, ...]:
@@ -65,6 +67,9 @@ class Cloud(Protocol):
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """The kubeconfig of one cluster, with one cluster, user and context."""
+
+    def api_address(self, cluster: str) -> str:
+        """URL of a cluster's API as the other cluster reaches it; empty: as its kubeconfig says."""
 
     def delete_clusters(self, report: Report) -> list[str]:
         """Delete the lab's clusters with everything they made; returns what was deleted."""

@@ -73,8 +73,11 @@ class Params(BaseModel):
     kubernetes_version: str = Field("latest", pattern=r"^(latest|\d+\.\d+(\.\d+(-do\.\d+)?)?)$")
     """`latest`, or a version DigitalOcean offers such as 1.36.2-do.0; the cloud resolves it."""
 
-    linkerd_profile: Literal["current", "tutorial"] = "current"
-    """`current` links by controllers and link-gen; `tutorial` by the 2.13 command `link`."""
+    east_api_address: str | None = Field(None, pattern=r"^https://[^\s/]+/?$", max_length=253)
+    """Cloud `existing` only: URL of east's API server as west's cluster sees it; null: as here."""
+
+    linkerd_profile: Literal["auto", "current", "tutorial"] = "auto"
+    """`current`: controllers and link-gen; `tutorial`: 2.13's `link`; `auto`: as `linkerd` can."""
 
     emojivoto_tag: str = Field("v11", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
     """Image tag of emojivoto; v11 is the release whose behaviour the checks describe."""
@@ -185,7 +188,14 @@ def _some_nodes(values: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _api_address(values: Mapping[str, Any]) -> str | None:
+    if values["cloud"] != "existing" and values["east_api_address"] is not None:
+        return f"only for cloud `existing`, and cloud is `{values['cloud']}`; remove it"
+    return None
+
+
 _RULES = (
+    _Rule("east_api_address", ("cloud", "east_api_address"), _api_address),
     _Rule("node_count", ("cloud", "node_count"), _some_nodes),
     _Rule("east_region", ("cloud", "west_region", "east_region"), _same_region),
     _Rule("west_context", ("cloud", "west_context"), _context("west_context")),

@@ -31,6 +31,9 @@ sys.exit(1)
 """
 
 
+INJECTED = "kind: Deployment\nmetadata: {annotations: {linkerd.io/inject: enabled}}\n"
+
+
 class Recorded:
     """A `linkerd` with recorded answers."""
 
@@ -205,8 +208,8 @@ def test_a_link_without_an_address_tells_where_to_look(recorded):
 
 
 def test_a_manifest_is_injected_by_standard_input(recorded):
-    recorded.answer("inject", "-", stdout="kind: Deployment\n", stderr='deployment "web" injected')
-    assert recorded.linkerd.inject("kind: Deployment\n") == "kind: Deployment\n"
+    recorded.answer("inject", "-", stdout=INJECTED, stderr='deployment "web" injected')
+    assert recorded.linkerd.inject("kind: Deployment\n") == INJECTED
     assert recorded.calls[-1][1]["stdin"] == "kind: Deployment\n"
 
 
