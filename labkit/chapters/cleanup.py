@@ -1,17 +1,17 @@
 """Chapter 99: everything down, and the proof."""
 
-from labkit.chapters.multicluster_link import LINK_API
+from labkit.chapters.multicluster_link import find_link, link_api
 from labkit.checks import Check, Finding, verdict
-from labkit.context import CLUSTERS, WEST, LabContext
+from labkit.context import CLUSTERS, EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.errors import LabkitError
 from labkit.progress import Progress
 
-MIRRORED = "mirror.linkerd.io/mirrored-service=true"
+MIRRORED = f"mirror.linkerd.io/mirrored-service=true,mirror.linkerd.io/cluster-name={EAST}"
 
 
 def unlink(lab: LabContext, shown: Progress) -> tuple[list[str], list[str]]:
-    """Remove the Link and what it mirrored from west, before the clusters go.
+    """Remove the lab's Link and what it mirrored from west, before the clusters go.
 
     Returns:
         What was removed, and why something was not; a cluster that does not answer is no error.
@@ -20,13 +20,18 @@ def unlink(lab: LabContext, shown: Progress) -> tuple[list[str], list[str]]:
         return [], []
     removed: list[str] = []
     try:
-        west = lab.kubernetes(WEST)
-        for kind, api, labels in (("Link", LINK_API, ""), ("Service", "v1", MIRRORED)):
-            for item in west.list(api, kind, labels=labels):
-                name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
-                shown.update(f"removing {kind} {namespace}/{name}", key=WEST)
-                if west.delete(api, kind, name, namespace):
-                    removed.append(f"{kind} {namespace}/{name} of {WEST}")
+        if not (lab.cloud.owns_clusters or lab.installed(WEST).has("Link", EAST)):
+            return [], []
+        west, api = lab.kubernetes(WEST), link_api(lab, WEST)
+        link = find_link(lab, WEST)
+        found = [(api, link)] if link else []
+        found += [("v1", item) for item in west.list("v1", "Service", labels=MIRRORED)]
+        for version, item in found:
+            kind, name = item["kind"], item["metadata"]["name"]
+            namespace = item["metadata"]["namespace"]
+            shown.update(f"removing {kind} {namespace}/{name}", key=WEST)
+            if west.delete(version, kind, name, namespace):
+                removed.append(f"{kind} {namespace}/{name} of {WEST}")
     except LabkitError as error:
         return removed, [f"Link and mirrors stay until their cluster goes: {error.what}"]
     return removed, []
