@@ -87,6 +87,8 @@ STEPS = (deploy, split)
 
 def undo(lab: LabContext) -> None:
     """Remove emojivoto from both clusters."""
+    for cluster in CLUSTERS:
+        lab.require_own(cluster, NAMESPACE)
     with progress("Removing emojivoto") as shown:
         in_both(lambda cluster: remove_namespace(lab.kubernetes(cluster), NAMESPACE, report=shown))
 

@@ -128,6 +128,7 @@ def undo(lab: LabContext) -> None:
                 (VIZ_NAMESPACE, command.viz_uninstall),
                 (NAMESPACE, command.uninstall),
             ):
+                lab.require_own(cluster, namespace)
                 if kubernetes.get("v1", "Namespace", namespace) is not None:
                     kubernetes.delete_all(uninstall())
                     remove_namespace(kubernetes, namespace, report=shown)

@@ -217,6 +217,7 @@ STEPS = (tap, try_intruders)
 
 def undo(lab: LabContext) -> None:
     """Remove the intruders, and forget what was seen."""
+    lab.require_own(WEST, INTRUDERS)
     with progress("Removing the intruders") as shown:
         remove_namespace(lab.kubernetes(WEST), INTRUDERS, report=shown)
     lab.folder.forget("tap", "intruders")
