@@ -148,7 +148,10 @@ class LabContext:
         if self.cloud.owns_clusters:
             return
         found = self.kubernetes(cluster).get("v1", "Namespace", namespace)
-        if found is None or self.installed(cluster).has("Namespace", namespace):
+        if found is None:
+            return
+        uid = str(found["metadata"]["uid"])
+        if self.installed(cluster).has("Namespace", namespace, uid=uid):
             return
         raise StateError(
             f"{cluster} has a namespace {namespace} that this lab did not make",

@@ -1,8 +1,9 @@
 """What a lab has put into a cluster of the user's, so that just that can be taken out again.
 
 Before something is applied, each object that does not exist yet is written down; what was there
-before never is. Taking out looks twice: an object must be written down and must carry labkit's
-field manager, and the cluster must be the one that the record is about. Deliberately absent:
+before never is. Afterwards its uid is added. Taking out looks twice: an object must be written down
+and have that uid (or, when labkit was cut off before it knew the uid, labkit's field manager), and
+the cluster must be the one that the record is about. Deliberately absent:
 anything about objects that controllers made inside the lab's namespaces; they go with those.
 """
 
@@ -43,10 +44,19 @@ class Installed:
         """
         return list(self._content()["objects"])
 
-    def has(self, kind: str, name: str) -> bool:
-        """Whether the lab has created this object (of any namespace)."""
+    def has(self, kind: str, name: str, *, uid: str = "") -> bool:
+        """Whether the lab has created this object (of any namespace).
+
+        Args:
+            kind: as `Namespace`.
+            name: of the object.
+            uid: of the one that is there now; one of the same name may be another's.
+        """
         return any(
-            item["kind"] == kind and item["metadata"]["name"] == name for item in self.objects()
+            item["kind"] == kind
+            and item["metadata"]["name"] == name
+            and (not uid or item["metadata"].get("uid", uid) == uid)
+            for item in self.objects()
         )
 
     def apply(self, cluster: Kubernetes, manifests: str | Sequence[Object]) -> None:
@@ -60,7 +70,10 @@ class Installed:
             there = list(pool.map(lambda item: _find(cluster, item), objects))
         new = [_stub(item) for item, old in zip(objects, there, strict=True) if old is None]
         self._add(_uid(cluster), new)
-        cluster.apply(objects)
+        try:
+            cluster.apply(objects)
+        finally:
+            self._add_uids(cluster)
 
     def take_out(self, cluster: Kubernetes, report: Callable[[str], None]) -> list[str]:
         """Delete what is written down, wait until its namespaces are gone, forget the record.
@@ -92,8 +105,9 @@ class Installed:
                 _delete(cluster, item)
                 gone.append(reference(item))
         for name in namespaces:
-            report(f"waiting until namespace {name} is gone")
-            wait_gone(cluster, "v1", "Namespace", name, timeout_s=GONE_TIMEOUT_S)
+            if f"Namespace {name}" in gone:
+                report(f"waiting until namespace {name} is gone")
+                wait_gone(cluster, "v1", "Namespace", name, timeout_s=GONE_TIMEOUT_S)
         self.path.unlink(missing_ok=True)
         return gone
 
@@ -106,8 +120,23 @@ class Installed:
                 f"{uid[:8]}…",
                 fix="`labkit down` with the former context, or choose another lab_name",
             )
-        kept = [*content["objects"], *(item for item in stubs if item not in content["objects"])]
-        text = json.dumps({"cluster": uid, "objects": kept}, indent=1)
+        anew = {reference(item) for item in stubs}  # one of that name was there, and is gone
+        kept = [item for item in content["objects"] if reference(item) not in anew]
+        self._write(uid, [*kept, *stubs])
+
+    def _add_uids(self, cluster: Kubernetes) -> None:
+        """Write down which object of a name it is, where that is not known yet."""
+        content = self._content()
+        unknown = [item for item in content["objects"] if "uid" not in item["metadata"]]
+        with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="installed") as pool:
+            found = list(pool.map(lambda item: _find(cluster, item), unknown))
+        for item, there in zip(unknown, found, strict=True):
+            if there is not None:
+                item["metadata"]["uid"] = there["metadata"]["uid"]
+        self._write(content["cluster"], content["objects"])
+
+    def _write(self, uid: str, objects: Sequence[Object]) -> None:
+        text = json.dumps({"cluster": uid, "objects": list(objects)}, indent=1)
         write_private(self.path, text.encode())
 
     def _content(self) -> dict[str, Any]:
@@ -137,9 +166,13 @@ def _find(cluster: Kubernetes, item: Object) -> Object | None:
 
 
 def _is_ours(cluster: Kubernetes, item: Object) -> bool:
-    """Whether it exists, and labkit's apply made it."""
+    """Whether the object exists and is the one that labkit made."""
     found = _find(cluster, item)
-    managers = ((found or {}).get("metadata") or {}).get("managedFields") or []
+    if found is None:
+        return False
+    if "uid" in item["metadata"]:
+        return bool(found["metadata"]["uid"] == item["metadata"]["uid"])
+    managers = found["metadata"].get("managedFields") or []
     return any(entry.get("manager") == FIELD_MANAGER for entry in managers)
 
 
