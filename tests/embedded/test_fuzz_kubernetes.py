@@ -386,10 +386,14 @@ def _object(draw: Any, hostile, resource, schemas) -> Any:
 @st.composite
 def _of_schema(draw: Any, hostile, schema: Any, names: Any, depth: int) -> Any:
     """A value after a schema, with something wrong in it now and then."""
-    while "$ref" in schema or schema.get("allOf"):
-        reference = schema.get("$ref") or schema["allOf"][0]["$ref"]
-        schema = names[reference.rpartition("/")[2]]
-    if depth > 5 or draw(st.integers(0, 9)) == 0:
+    for _ in range(5):  # schemas of hostile resources may lead round in circles, or be none
+        if not isinstance(schema, dict):
+            return draw(hostile.leaves)
+        reference = schema.get("$ref") or (schema.get("allOf") or [{}])[0].get("$ref")
+        if not reference:
+            break
+        schema = names.get(str(reference).rpartition("/")[2])
+    if not isinstance(schema, dict) or depth > 5 or draw(st.integers(0, 9)) == 0:
         return draw(hostile.leaves)
     match schema.get("type"):
         case "object":

@@ -76,9 +76,9 @@ def _valid_name(name: Any, others: list[Mapping[str, Any]]) -> str:
 
 
 def _valid_region(region: Any) -> str:
-    if region not in catalog.REGION_NAMES:
+    if not isinstance(region, str) or region not in catalog.REGION_NAMES:
         raise unprocessable("validation error: invalid region")
-    return str(region)
+    return region
 
 
 def _valid_version(version: Any) -> str:

@@ -192,9 +192,9 @@ def region_of(body: Mapping[str, Any]) -> str:
     region = body.get("region")
     if isinstance(region, dict):  # a view sent back, as clients do on update
         region = region.get("slug")
-    if region not in catalog.REGION_NAMES:
+    if not isinstance(region, str) or region not in catalog.REGION_NAMES:
         raise unprocessable("region is invalid")
-    return str(region)
+    return region
 
 
 def settings(body: Mapping[str, Any]) -> dict[str, Any]:

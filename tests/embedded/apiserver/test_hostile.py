@@ -110,6 +110,14 @@ async def test_patches(send: Send, kind: str):
                 await send("PATCH", where, body, f"application/{kind}")
 
 
+async def test_selectors_of_workloads(send: Send):
+    path = DEPLOYMENT.rpartition("/")[0]
+    for expression in ({}, {"(": False}, {"key": ""}, {"key": "a"}, {"operator": "In"}):
+        selector = {"matchLabels": {"a": "b"}, "matchExpressions": [expression]}
+        body = {"metadata": {"name": "d"}, "spec": {"selector": selector, "template": TEMPLATE}}
+        await send("POST", path, body)
+
+
 async def test_new_objects(send: Send):
     rbac = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -92,6 +92,15 @@ def test_a_wrong_token_is_401_with_the_api_s_error_body(api, token):
     assert body["request_id"] == error.headers["x-request-id"]
 
 
+@pytest.mark.parametrize("region", [{"slug": "sfo3"}, {"slug": {}}, {}, ["sfo3"], 3])
+def test_a_region_that_is_no_name_is_refused(api, region):
+    status, answer, _ = api("POST", "/v2/kubernetes/clusters", cluster_body(region=region))
+    assert (status, answer["id"]) == (422, "unprocessable_entity")
+    if region != {"slug": "sfo3"}:  # what a load balancer's view holds may be sent back
+        status, answer, _ = api("POST", "/v2/load_balancers", balancer_body(region=region))
+        assert (status, answer["id"]) == (422, "unprocessable_entity")
+
+
 def test_account_regions_sizes_and_options_are_answered(api):
     for where in ("/v2/account", "/v2/regions", "/v2/sizes", "/v2/kubernetes/options"):
         status, _, headers = api("GET", where)

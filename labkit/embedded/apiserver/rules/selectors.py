@@ -176,7 +176,9 @@ def selector_from(selector: Mapping[str, Any] | None) -> Selector:
     for expression in selector.get("matchExpressions") or ():
         operator = words.get(expression.get("operator", ""), "in")
         result.append(
-            Requirement(expression["key"], operator, tuple(expression.get("values") or ()))
+            Requirement(
+                expression.get("key") or "", operator, tuple(expression.get("values") or ())
+            )
         )
     return tuple(result)
 
