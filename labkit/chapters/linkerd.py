@@ -5,6 +5,7 @@ from labkit.chapters import trust_anchor
 from labkit.checks import Check, Finding, failed, passed, verdict
 from labkit.clients.linkerd import CheckOutcome
 from labkit.clients.linkerd_values import is_installed_already
+from labkit.clients.manifests import parse
 from labkit.clients.rollouts import remove_namespace, wait_rollout
 from labkit.context import CLUSTERS, LabContext, in_both
 from labkit.display import Step, Table
@@ -50,13 +51,14 @@ def install(lab: LabContext) -> Step:
 
 def _install_crds(lab: LabContext, cluster: str, shown: Progress) -> None:
     kubernetes = lab.kubernetes(cluster)
-    if kubernetes.get(CRD_API, CRD, "serviceprofiles.linkerd.io") is not None:
-        return
-    shown.update("applying CRDs", key=cluster)
     gateway_api = kubernetes.get(CRD_API, CRD, "httproutes.gateway.networking.k8s.io") is not None
     # before 2.18 there is no such value, and the Gateway API is not needed
     wanted = not gateway_api and lab.linkerd(cluster).profile == "current"
-    lab.install(cluster, lab.linkerd(cluster).install_crds(install_gateway_api=wanted))
+    text = lab.linkerd(cluster).install_crds(install_gateway_api=wanted)
+    known = {item["metadata"]["name"] for item in kubernetes.list(CRD_API, CRD)}
+    if not {item["metadata"]["name"] for item in parse(text)} <= known:  # missing, or cut off
+        shown.update("applying CRDs", key=cluster)
+        lab.install(cluster, text)
 
 
 CRD_API, CRD = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
