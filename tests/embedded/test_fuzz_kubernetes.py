@@ -235,7 +235,8 @@ def problem_of(request: Any, answer: Any) -> str:
     text = answer.body.decode(errors="replace")
     proxied = "/proxy" in request.target
     if answer.status >= 500 and answer.status != 501:
-        genuine = any(words in text for words in GENUINE)
+        silent = request.method == "HEAD" and answer.status == 504  # its words are not sent
+        genuine = silent or any(words in text for words in GENUINE)
         if not genuine and not (proxied and answer.status in GATEWAY_ERRORS):
             return f"{answer.status}: {text}"
     if answer.status < 400 or request.method == "HEAD" or proxied or not answer.complete:

@@ -10,6 +10,7 @@ from typing import Any
 from labkit.embedded.apiserver.rules import names, networkrules, podrules, workloadrules
 from labkit.embedded.apiserver.rules.causes import Problems
 from labkit.embedded.apiserver.rules.podrules import not_negative
+from labkit.embedded.apiserver.rules.schema_shape import wrong_parts
 
 Object = Mapping[str, Any]
 Check = Callable[[Object, Object | None, Problems], None]
@@ -185,6 +186,8 @@ def custom_resource_definition(obj: Object, old: Object | None, problems: Proble
                 problems.required(f"{where}.type", "must not be empty at the root")
             else:
                 problems.invalid(f"{where}.type", schema["type"], "must be object at the root")
+        for part, value in wrong_parts(schema or {}, where):
+            problems.invalid(part, value, "must be a schema")
     if not (obj.get("status") or {}).get("storedVersions"):
         problems.invalid("status.storedVersions", None, "must have at least one stored version")
     if old is not None:
