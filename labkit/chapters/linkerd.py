@@ -51,6 +51,8 @@ def install(lab: LabContext) -> Step:
 
 def _install_crds(lab: LabContext, cluster: str, shown: Progress) -> None:
     kubernetes = lab.kubernetes(cluster)
+    if kubernetes.get("v1", "ConfigMap", "linkerd-config", NAMESPACE) is not None:
+        return  # it came after them, and linkerd does not render them any more
     gateway_api = kubernetes.get(CRD_API, CRD, "httproutes.gateway.networking.k8s.io") is not None
     # before 2.18 there is no such value, and the Gateway API is not needed
     wanted = not gateway_api and lab.linkerd(cluster).profile == "current"
