@@ -1,6 +1,5 @@
 """Chapter 09: golden metrics of both clusters, side by side."""
 
-import math
 import time
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,6 +30,9 @@ SUCCESS_LOW, SUCCESS_HIGH = 0.85, 0.98
 so web answers about 92 % of all with success."""
 
 EXPECTED = 0.92
+TOO_RARE = 1e-4
+"""A share that chance gives more seldom than this is no chance."""
+
 SUCCESS_WINDOW_S = 300
 """Long, because a share of few requests is left to chance."""
 
@@ -176,11 +178,17 @@ def _success(lab: LabContext) -> Finding:
     text = f"{web.success:.1%} of {web.requests:.0f} requests; about 92 % is right"
     if SUCCESS_LOW <= web.success <= SUCCESS_HIGH:
         return passed(text)
-    # Three standard errors of a share: what chance alone may do to so few requests.
-    chance = 3 * math.sqrt(EXPECTED * (1 - EXPECTED) / max(web.requests, 1))
-    if abs(web.success - EXPECTED) <= chance:
+    if chance_of(web.success, web.requests) > TOO_RARE:
         return warned(f"{text}; so few requests leave it to chance")
     return failed(text)
+
+
+def chance_of(success: float, requests: float) -> float:
+    """How likely a share at least this far from the expected one is by chance alone."""
+    from scipy.stats import binomtest  # a second of import that few runs need
+
+    n = round(requests)
+    return float(binomtest(round(success * n), n, EXPECTED).pvalue) if n else 1.0
 
 
 def _traffic(cluster: str, deployment: str, direction: str) -> Check:
