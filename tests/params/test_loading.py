@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,12 @@ def test_parameters_cannot_be_changed():
 
 
 # YAML itself folds the separators NEL, LS and PS of Unicode in quoted text.
-TEXT = st.text(st.characters(exclude_characters="\x85\u2028\u2029", codec="utf-8"), max_size=12)
+TEXT = st.text(
+    st.characters(exclude_characters="\x85\u2028\u2029", codec="utf-8"), max_size=12
+).filter(
+    # YAML 1.1 writes 08 and 1e3 as plain text, YAML 1.2 reads them as numbers.
+    lambda text: re.fullmatch(r"[-+]?[.\d][\deE.+-]*", text) is None
+)
 
 
 @given(st.dictionaries(st.text("abc_ñ", min_size=1, max_size=6), TEXT, max_size=4))
