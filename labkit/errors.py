@@ -10,6 +10,7 @@
     ├── CertificateError (ValueError)   a certificate or chain is not what it must be
     ├── CheckFailed                     a chapter's check failed
     ├── CloudError                      a cloud's API refused, or could not be reached
+    ├── BoardError                      a learner's progress did not reach the board
     └── KubernetesError                 a Kubernetes API server refused, or could not be reached
 
 A message has three parts: what failed and on what, what was seen, what to do next.
@@ -108,6 +109,29 @@ class CloudError(LabkitError):
         status: HTTP status, None when there was no answer.
         retry_after_s: seconds after which the API wants to be asked again, None where it says
             nothing.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int | None = None,
+        seen: str = "",
+        fix: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(what, seen=seen, fix=fix)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class BoardError(LabkitError):
+    """A learner's progress did not reach the board.
+
+    Attributes:
+        status: HTTP status, None when there was no answer or no HTTP.
+        retry_after_s: seconds after which it may be tried again, None where trying again as it is
+            would fail in the same way.
     """
 
     def __init__(

@@ -67,6 +67,16 @@ class LabFolder:
         """The meter: what the lab has had that has a price, JSON."""
         return self.root / "costs.json"
 
+    @property
+    def progress_file(self) -> Path:
+        """Where the learner stands, JSON; made to be shown to others."""
+        return self.root / "progress.json"
+
+    @property
+    def sharing_file(self) -> Path:
+        """With whom the learner shares that, and the credentials for it, JSON (0600)."""
+        return self.root / "sharing.json"
+
     def installed(self, cluster: str) -> Path:
         """What the lab has put into a cluster of the user's, JSON."""
         return self.root / f"installed-{cluster}.json"

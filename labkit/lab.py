@@ -5,11 +5,12 @@ missing, and returns a value that shows itself.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from labkit import catch_up, clouds
 from labkit.chapters import (
@@ -33,6 +34,7 @@ from labkit.context import LabContext
 from labkit.display import Step, Table
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder, known_labs
+from labkit.learner import note_checks, note_reset, note_solved, note_step
 from labkit.params import LoadedParams, Params, load_params
 from labkit.progress import in_notebook, progress, show_now
 
@@ -153,6 +155,30 @@ CHANGEABLE = {
 """Parameters that may change while a lab is up."""
 
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def _of_chapter(
+    number: str,
+) -> Callable[
+    [Callable[Concatenate["Lab", Given], Result]], Callable[Concatenate["Lab", Given], Result]
+]:
+    """Mark a step of a chapter: when it begins, the learner works on that chapter."""
+
+    def mark(
+        step: Callable[Concatenate["Lab", Given], Result],
+    ) -> Callable[Concatenate["Lab", Given], Result]:
+        @wraps(step)
+        def noted(lab: "Lab", /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+            note_step(lab.folder, number)
+            return step(lab, *args, **kwargs)
+
+        return noted
+
+    return mark
+
+
 class Lab(LabContext):
     """One lab."""
 
@@ -208,7 +234,9 @@ class Lab(LabContext):
 
     def run_checks(self, chapters: Sequence[str] = ()) -> Report:
         """Run the checks of some chapters, or of all."""
-        return run_checks(self, select(all_checks(), list(chapters)))
+        report = run_checks(self, select(all_checks(), list(chapters)))
+        note_checks(self.folder, {seen.id: seen.status == "fail" for seen in report.outcomes})
+        return report
 
     def check(self, chapter: str) -> Report:
         """Run a chapter's checks, show them, keep them for the summary.
@@ -295,7 +323,9 @@ class Lab(LabContext):
         wanted = catch_up.find(chapter)
         if not catch_up.needs_clusters(wanted):
             return self.down()
-        return catch_up.solve(self, wanted)
+        step = catch_up.solve(self, wanted)
+        note_solved(self.folder, wanted)
+        return step
 
     def reset(self, chapter: str) -> Step:
         """Take the lab back to the start of a chapter, from any state.
@@ -304,9 +334,9 @@ class Lab(LabContext):
             InputError: there is no such chapter.
         """
         wanted = catch_up.find(chapter)
-        if wanted <= catch_up.FIRST:
-            return self.down()
-        return catch_up.reset(self, wanted)
+        step = self.down() if wanted <= catch_up.FIRST else catch_up.reset(self, wanted)
+        note_reset(self.folder, wanted)
+        return step
 
     def down(self) -> Step:
         """99: everything down."""
@@ -314,82 +344,102 @@ class Lab(LabContext):
 
     # --- chapters -------------------------------------------------------------------------
 
+    @_of_chapter("00")
     def doctor(self) -> Step:
         """00: tools, versions, regions."""
         return start_here.doctor(self)
 
+    @_of_chapter("00")
     def quote(self) -> Step:
         """00: what the lab costs."""
         return start_here.quote(self)
 
+    @_of_chapter("01")
     def create_clusters(self) -> Step:
         """01: west and east, with a kubeconfig of their own."""
         return clusters.create(self)
 
+    @_of_chapter("02")
     def create_trust_anchor(self) -> Step:
         """02: root and issuer."""
         return trust_anchor.create(self)
 
+    @_of_chapter("03")
     def install_linkerd(self) -> Step:
         """03: the control plane in both clusters, with the shared trust anchor."""
         return linkerd.install(self)
 
+    @_of_chapter("03")
     def install_viz(self) -> Step:
         """03: viz in both clusters."""
         return linkerd.install_viz(self)
 
+    @_of_chapter("04")
     def install_multicluster(self) -> Step:
         """04: gateways and controllers."""
         return multicluster_link.install(self)
 
+    @_of_chapter("04")
     def link_clusters(self) -> Step:
         """04: the Link from west to east."""
         return multicluster_link.link(self)
 
+    @_of_chapter("05")
     def deploy_emojivoto(self) -> Step:
         """05: emojivoto, injected, in both clusters."""
         return emojivoto.deploy(self)
 
+    @_of_chapter("05")
     def split_emojivoto(self) -> Step:
         """05: west keeps vote-bot, east keeps the rest."""
         return emojivoto.split(self)
 
+    @_of_chapter("06")
     def export_web(self) -> Step:
         """06: web-svc of east appears in west."""
         return mirror.export(self)
 
+    @_of_chapter("07")
     def redirect_traffic(self) -> Step:
         """07: vote-bot votes in the other region."""
         return traffic.redirect(self)
 
+    @_of_chapter("08")
     def tap(self) -> Step:
         """08: requests of vote-bot as its proxy sees them."""
         return mtls.tap(self)
 
+    @_of_chapter("08")
     def try_intruders(self) -> Step:
         """08: two clients that the gateway must refuse."""
         return mtls.try_intruders(self)
 
+    @_of_chapter("09")
     def golden_metrics(self) -> Step:
         """09: success, requests per second and latency of both sides."""
         return dashboards.golden_metrics(self)
 
+    @_of_chapter("09")
     def metrics_chart(self) -> "Figure":
         """09: success rate and requests per second of both sides, as a chart."""
         return dashboards.chart(self)
 
+    @_of_chapter("09")
     def gateways(self) -> Step:
         """09: the gateway as west sees it."""
         return dashboards.gateways(self)
 
+    @_of_chapter("10")
     def measure(self) -> Step:
         """10: wait for the warm-up, measure, keep samples and metrics."""
         return latency.measure(self)
 
+    @_of_chapter("10")
     def latency_chart(self, name: str) -> "Figure":
         """10: one chart of the measurement."""
         return latency.chart(self, name)
 
+    @_of_chapter("10")
     def latency_figures(self) -> Step:
         """10: the figures of the measurement with their vantage points and warnings."""
         return latency.figures(self)

@@ -10,7 +10,20 @@ from typing import NoReturn
 
 import typer
 
-from labkit.cli import account, cost, doctor, lab, latency, report, run, settings, sweep, tools, wan
+from labkit.cli import (
+    account,
+    board,
+    cost,
+    doctor,
+    lab,
+    latency,
+    report,
+    run,
+    settings,
+    sweep,
+    tools,
+    wan,
+)
 from labkit.errors import InputError, LabkitError
 
 app = typer.Typer(
@@ -22,7 +35,20 @@ app = typer.Typer(
     "clusters you have.",
 )
 # One module per group of commands; each registers its own.
-for group in (account, cost, doctor, lab, latency, report, run, settings, sweep, tools, wan):
+for group in (
+    account,
+    board,
+    cost,
+    doctor,
+    lab,
+    latency,
+    report,
+    run,
+    settings,
+    sweep,
+    tools,
+    wan,
+):
     group.register(app)
 
 
