@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PARAMS ?= params/west-sfo3-east-syd1.yaml
-SOURCES := labkit tests benchmarks notebooks
+SOURCES := labkit tests benchmarks notebooks hatch_build.py
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help

@@ -18,6 +18,7 @@ from labkit.clients.kubernetes import Kubernetes
 from labkit.clients.linkerd import Linkerd, Profile
 from labkit.clients.manifests import Object
 from labkit.clients.prometheus import Prometheus
+from labkit.clients.releases import command_folder
 from labkit.clouds import Cloud, Costs, Meter
 from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
@@ -160,6 +161,24 @@ class LabContext:
             fix="labkit changes nothing that was there before: take another cluster, or remove "
             "that namespace yourself",
         )
+
+    def shell_environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Variables with which a shell's `kubectl`, `linkerd` and `labkit` mean this lab.
+
+        Where the clusters are the user's, their own kubeconfig stays behind the lab's: labkit
+        finds the contexts there.
+        """
+        kubeconfig = [str(self.folder.kubeconfig)]
+        if not self.cloud.owns_clusters:
+            users = environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+            kubeconfig += [part for part in users.split(os.pathsep) if part not in kubeconfig]
+        places = (str(self.folder.commands), str(command_folder()))
+        path = environ.get("PATH", "").split(os.pathsep)
+        return {
+            "KUBECONFIG": os.pathsep.join(kubeconfig),
+            "PATH": os.pathsep.join([*places, *(part for part in path if part not in places)]),
+            "LABKIT_LAB_NAME": self.params.lab_name,
+        }
 
     def prometheus(self, cluster: str) -> Prometheus:
         """The Prometheus of viz of one cluster, reached through the cluster."""

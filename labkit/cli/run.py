@@ -22,9 +22,9 @@ def run(
 ) -> None:
     """Run all notebooks headless, tear everything down, print figures and the run folder."""
     loaded = load(params, p, lab_name)
+    from labkit.handouts.materials import NOTEBOOKS
     from labkit.lab import Lab
     from labkit.runs import run_lab
-    from labkit.runs.headless import NOTEBOOKS
     from labkit.runs.summary import headline
 
     chosen = agreed(Lab.of(loaded.params), yes=yes)

@@ -1,6 +1,5 @@
 """config, env, version: what labkit would use."""
 
-import os
 import shlex
 from typing import Annotated
 
@@ -33,14 +32,8 @@ def config(
 
 def env(lab_name: LabName = None) -> None:
     """Print shell commands for KUBECONFIG and the lab's tools: eval "$(labkit env)"."""
-    folder = known_lab(lab_name).folder
-    from labkit.clients.releases import command_folder
-
-    places = (str(folder.commands), str(command_folder()), os.environ.get("PATH", ""))
-    path = os.pathsep.join(places)
-    print(f"export KUBECONFIG={shlex.quote(str(folder.kubeconfig))}")
-    print(f"export PATH={shlex.quote(path)}")
-    print(f"export LABKIT_LAB_NAME={shlex.quote(folder.root.name)}")
+    for name, value in known_lab(lab_name).shell_environment().items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 def version() -> None:

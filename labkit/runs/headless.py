@@ -23,6 +23,7 @@ import yaml
 from labkit.clouds import TOKEN_VARIABLES, require_consent
 from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
+from labkit.handouts.materials import NOTEBOOKS
 from labkit.lab import Lab
 from labkit.params import Params, to_papermill
 from labkit.runs import receipt, report, summary
@@ -30,7 +31,6 @@ from labkit.runs.folder import RunFolder
 from labkit.runs.kernels import Kernels
 from labkit.runs.notebooks import execute, find_notebooks
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CLEANUP = "99_cleanup"
 UNDISTURBED = {"10_latency"}
 """Nothing is started beside these: they measure."""

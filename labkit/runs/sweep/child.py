@@ -14,8 +14,9 @@ from pathlib import Path
 
 from labkit.errors import LabkitError
 from labkit.folder import LabFolder
+from labkit.handouts.materials import NOTEBOOKS
 from labkit.params import Params
-from labkit.runs.headless import NOTEBOOKS, run_lab
+from labkit.runs.headless import run_lab
 from labkit.runs.sweep.attempt import Job
 from labkit.runs.sweep.folder import MARK, write_whole
 
