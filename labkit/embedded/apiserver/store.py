@@ -14,7 +14,7 @@ Stored objects are never changed in place: a writer makes a copy. One thread onl
 import asyncio
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _FRESH = 64
 """The last events of a resource keep their objects: watchers are about to look at them."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Bucket:
     """All objects of one resource, their keys in order, and what happened to them lately."""
 
@@ -46,22 +46,33 @@ class _Bucket:
 
 
 class Subscription:
-    """The queue of one watcher: what happens after version `rv`."""
+    """The queue of one watcher: what happens after version `rv`.
+
+    Attributes:
+        take: takes events at once, where they would otherwise wait until the watcher's task runs;
+            False when it cannot. It is asked only while nothing older waits.
+        overrun: the watcher did not read and has missed events.
+    """
 
     def __init__(self, rv: int) -> None:
         self._rv = rv
         self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
+        self.take: Callable[[Sequence[Event]], bool] | None = None
         self.overrun = False
 
-    def push(self, event: Event) -> None:
-        """Hand an event over; a watcher that does not read is cut off."""
-        if event.rv <= self._rv:  # older than the state that the watcher began with
+    def push(self, events: Sequence[Event]) -> None:
+        """Hand events over; a watcher that does not read is cut off."""
+        if events[0].rv <= self._rv:  # older than the state that the watcher began with
+            events = [event for event in events if event.rv > self._rv]
+            if not events:
+                return
+        if self.take is not None and not self._events and self.take(events):
             return
-        if len(self._events) >= _BACKLOG:
+        if len(self._events) + len(events) > _BACKLOG:
             self.overrun = True
         else:
-            self._events.append(event)
+            self._events.extend(events)
         self._wake.set()
 
     def wake(self) -> None:
@@ -225,10 +236,13 @@ class Store:
     def _tell(self, rv: int) -> None:
         """Everything up to version `rv` is on disk: watchers may hear of it."""
         unheard = self._unheard
+        heard: dict[_Bucket, list[Event]] = {}
         while unheard and unheard[0][1].rv <= rv:
             bucket, event = unheard.popleft()
+            heard.setdefault(bucket, []).append(event)
+        for bucket, events in heard.items():
             for watcher in bucket.watchers:
-                watcher.push(event)
+                watcher.push(events)
 
     def since(self, storage: str, rv: int) -> Iterator[Event]:
         """What happened after version `rv`; Expired when that is forgotten."""

@@ -57,6 +57,19 @@ async def test_fifty_watchers_hear_of_every_write(kube: KubeClient):
         assert found == expected
 
 
+async def test_a_client_that_reads_late_gets_everything_in_order(kube: KubeClient):
+    """Ten megabytes: more than the buffers between both ends hold."""
+    version = (await kube.list(MAPS))["metadata"]["resourceVersion"]
+    stream = kube.watch(MAPS, resource_version=version)
+    await kube.create(MAPS, {"metadata": {"name": "first"}})
+    assert await anext(stream)
+    for number in range(50):
+        body = {"metadata": {"name": f"m{number:02}"}, "data": {"x": "x" * 200_000}}
+        await kube.create(MAPS, body)
+    assert await take(stream, 50) == [("ADDED", f"m{number:02}") for number in range(50)]
+    await stream.aclose()
+
+
 async def test_a_stopped_server_ends_its_watches_at_once(apiserver, kube: KubeClient):
     version = (await kube.list(MAPS))["metadata"]["resourceVersion"]
 

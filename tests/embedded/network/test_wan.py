@@ -80,6 +80,8 @@ async def publish_gateway(kube: KubeClient, *, address: str, ready: bool = True)
         path_of("v1", "pods", "default"),
         {"metadata": {**meta, "annotations": sockets}, "spec": spec},
     )
+    running = {"status": {"phase": "Running"}}
+    await kube.patch(path_of("v1", "pods", "default", "gateway", "status"), running)
     service = {
         "metadata": meta,
         "spec": {
