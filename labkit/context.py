@@ -186,6 +186,13 @@ class LabContext:
             self._prometheus[cluster] = Prometheus(self.kubernetes(cluster))
         return self._prometheus[cluster]
 
+    def close(self) -> None:
+        """Close what the clients hold open; the next use opens it again."""
+        for prometheus in self._prometheus.values():
+            prometheus.close()
+        for kubernetes in self._kubernetes.values():
+            kubernetes.close()
+
     @property
     def meter(self) -> Meter:
         """What the lab has cost so far."""

@@ -66,10 +66,11 @@ class Golden:
 
 def read(lab: LabContext, *, window_s: int = WINDOW_S) -> list[Golden]:
     """Golden metrics of every workload of both clusters, from viz' Prometheus."""
-    return [row for cluster in CLUSTERS for row in _read_cluster(lab, cluster, window_s)]
+    return [row for cluster in CLUSTERS for row in read_cluster(lab, cluster, window_s)]
 
 
-def _read_cluster(lab: LabContext, cluster: str, window_s: int) -> list[Golden]:
+def read_cluster(lab: LabContext, cluster: str, window_s: int) -> list[Golden]:
+    """Golden metrics of every workload of one cluster over a window in seconds."""
     now = time.time()  # one moment for all queries: a ratio of two moments can exceed 1
 
     def by_workload(metric: str, extra: str = "") -> dict[tuple[str, str], float]:

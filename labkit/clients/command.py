@@ -26,6 +26,7 @@ Recorder = Callable[[str], None]
 
 _SECRET_FLAGS = ("--token", "--password", "--access-token", "--client-key")
 _CHUNK = 65536
+_QUIET_S = 0.5
 _GRACE_S = 2.0
 """How long a stopped command may take to end before it is killed."""
 
@@ -95,8 +96,9 @@ def run(
         check: an exit code other than 0 is an error.
         fix: what the user can do when it fails.
         record: receives the equivalent shell line before the command starts.
-        until: is given each piece of output as it comes; True ends the command well. With it,
-            the end of `timeout_s` is the end of sampling and no error.
+        until: is given each piece of output as it comes, and an empty one every half second in
+            which nothing comes; True ends the command well. With it, the end of `timeout_s` is the
+            end of sampling and no error.
         shown_as: the command as a user would type it, where `argv` holds paths of this machine.
 
     Raises:
@@ -192,7 +194,10 @@ def _collect(
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return output
-            for key, _ in selector.select(remaining):
+            ready = selector.select(min(remaining, _QUIET_S))
+            if not ready and until is not None and until(b""):
+                return output
+            for key, _ in ready:
                 piece = os.read(key.fd, _CHUNK)
                 if not piece:
                     selector.unregister(key.fileobj)

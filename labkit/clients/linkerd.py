@@ -5,7 +5,7 @@ whoever asked. The version decides which commands exist (`profile`). Deliberatel
 waiting and the download of the command.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -358,17 +358,57 @@ class Linkerd:
         filters = {"to": to, "path": path, "method": method, "authority": authority}
         flags = [f"--{name}={value}" for name, value in filters.items() if value]
         flags += [f"--max-rps={max_rps}"] if max_rps else []
+        self._tap(resource, namespace, *flags, duration_s=duration_s, until=enough)
+        return joiner.requests()[:n] if n is not None else joiner.requests()
+
+    def follow_tap(
+        self,
+        resource: str,
+        namespace: str,
+        *,
+        seen: Callable[[Sequence[TapRequest]], bool],
+        duration_s: float,
+    ) -> None:
+        """`linkerd viz tap` as a stream, until the caller has enough.
+
+        Args:
+            resource: as `deploy/vote-bot`.
+            namespace: of the resource.
+            seen: is given the requests that have ended, as they come, and none every half second
+                in which nothing comes; True ends the stream.
+            duration_s: end after this many seconds.
+
+        Raises:
+            CommandError: as for `tap`.
+        """
+        stream, joiner = JsonStream(), TapJoiner()
+
+        def enough(piece: bytes) -> bool:
+            for event in stream.feed(piece):
+                joiner.add(event)
+            ended, joiner.done = joiner.done, []
+            return seen(ended)
+
+        self._tap(resource, namespace, duration_s=duration_s, until=enough)
+
+    def _tap(
+        self,
+        resource: str,
+        namespace: str,
+        *flags: str,
+        duration_s: float,
+        until: Callable[[bytes], bool],
+    ) -> None:
         words = ["viz", "tap", resource, f"--namespace={namespace}", "--output=json", *flags]
         run(
             [*self.command, f"--context={self.context}", *words],
             shown_as=["linkerd", f"--context={self.context}", *words],
             timeout_s=duration_s,
             env=self._environment,
-            until=enough,
+            until=until,
             record=self.record,
             fix="restart pods that are older than viz: kubectl rollout restart deploy",
         )
-        return joiner.requests()[:n] if n is not None else joiner.requests()
 
 
 def _sets(settings: Mapping[str, str] | None) -> list[str]:
