@@ -7,7 +7,8 @@ steps that the notebooks take; backwards is each chapter's `undo`, the last chap
 from types import ModuleType
 
 from labkit.chapters import CHAPTERS
-from labkit.checks import Report, run_checks
+from labkit.checking import run_checks
+from labkit.checks import Report
 from labkit.context import LabContext
 from labkit.display import Step, Table
 from labkit.errors import InputError

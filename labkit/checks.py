@@ -2,24 +2,25 @@
 
 A check is declared beside its chapter as data and a function that looks and answers. It never
 repairs anything. In a headless run a failed check ends the notebook; by hand it shows what to do.
+How checks are run, with their waits and bounds, is in `labkit/checking.py`.
 """
 
 import html
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from labkit.context import LabContext
-from labkit.display import Shown
-from labkit.errors import CheckFailed, InputError, LabkitError
+from labkit.display import SHELL_STYLE, Shown
+from labkit.errors import CheckFailed, InputError
 from labkit.progress import headless
 
-logger = logging.getLogger(__name__)
+LIMIT_S = 20.0
+"""How long most checks may take: one look takes less than a second, and what comes up by itself
+(a rollout, a scrape of viz every 10 s, three probes of a gateway) is there by then."""
 
-AT_A_TIME = 4
-"""Most checks wait for an answer; more at a time would only wait for the processor."""
+HERE = "this machine"
+"""Where a check looks that looks at no cluster."""
 
 Status = Literal["pass", "fail", "warn"]
 _GLYPHS = {"pass": "✔", "fail": "✘", "warn": "!"}
@@ -33,10 +34,14 @@ class Finding:
     Attributes:
         status: pass, fail or warn.
         reason: what was observed, with figures.
+        fix: a command that helps in this case; empty: the check's own.
+        coming: whether it may become right by itself, so that another look is worth while.
     """
 
     status: Status
     reason: str
+    fix: str = ""
+    coming: bool = False
 
 
 def passed(reason: str) -> Finding:
@@ -60,6 +65,33 @@ def verdict(holds: bool, reason: str) -> Finding:  # noqa: FBT001 - reads as a s
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One way in which a check does not hold, declared as data.
+
+    Attributes:
+        text: what is told, with `{name}` where an observation goes.
+        fix: a command that helps, with the same places; empty: the check's own.
+        coming: it may become right by itself, so a check that waits looks again.
+        status: fail, or warn.
+
+    Example:
+        >>> Reason("{n} of {total} nodes are Ready").seen(n=1, total=3).reason
+        '1 of 3 nodes are Ready'
+    """
+
+    text: str
+    fix: str = ""
+    coming: bool = False
+    status: Literal["fail", "warn"] = "fail"
+
+    def seen(self, **observed: object) -> Finding:
+        """The finding, with what was observed in its places."""
+        return Finding(
+            self.status, self.text.format(**observed), self.fix.format(**observed), self.coming
+        )
+
+
+@dataclass(frozen=True)
 class Check:
     """One check of one chapter.
 
@@ -68,8 +100,10 @@ class Check:
         title: what must hold.
         clusters: which clusters it looks at.
         proves: why it matters, for learners.
-        fix: what to do when it fails; may hold a command to paste.
+        fix: a shell command to paste when it fails; what a shell skips (`# …`) explains it.
         look: looks and answers; a `LabkitError` counts as a failure with its text as reason.
+        reasons: the ways in which it does not hold, each with a fix of its own where it has one.
+        limit_s: how long it may take, waiting included; one that hangs is ended then. Seconds.
     """
 
     id: str
@@ -78,11 +112,25 @@ class Check:
     proves: str
     fix: str
     look: Callable[[LabContext], Finding]
+    reasons: tuple[Reason, ...] = ()
+    limit_s: float = LIMIT_S
 
     @property
     def chapter(self) -> str:
         """The chapter's number, as `01`."""
         return self.id.partition(".")[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """What it declares, as plain values."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "clusters": list(self.clusters),
+            "proves": self.proves,
+            "limit_s": self.limit_s,
+            "fix": self.fix,
+            "reasons": [asdict(reason) for reason in self.reasons],
+        }
 
 
 @dataclass(frozen=True)
@@ -139,7 +187,7 @@ class Report(Shown):
     def __str__(self) -> str:
         lines = []
         for outcome in self.outcomes:
-            where = ", ".join(outcome.clusters)
+            where = ", ".join(outcome.clusters) or HERE
             lines.append(f"{_GLYPHS[outcome.status]} {outcome.id}  {outcome.title}  [{where}]")
             lines.append(f"    {outcome.reason}")
             if outcome.status != "pass" and outcome.fix:
@@ -149,38 +197,20 @@ class Report(Shown):
     def _repr_html_(self) -> str:
         rows = []
         for outcome in self.outcomes:
-            fix = ""
+            where, fix = ", ".join(outcome.clusters) or HERE, ""
             if outcome.status != "pass" and outcome.fix:
-                fix = f"<br><b>Fix:</b> <code>{html.escape(outcome.fix)}</code>"
+                fix = f"<pre style='{SHELL_STYLE}'>{html.escape(outcome.fix)}</pre>"
             rows.append(
                 f"<tr><td style='color:{_COLOURS[outcome.status]};font-weight:bold'>"
                 f"{_GLYPHS[outcome.status]}</td>"
                 f"<td style='text-align:left'>{html.escape(outcome.title)}</td>"
-                f"<td style='text-align:left'>{html.escape(', '.join(outcome.clusters))}</td>"
+                f"<td style='text-align:left'>{html.escape(where)}</td>"
                 f"<td style='text-align:left'>{html.escape(outcome.reason)}{fix}</td></tr>"
             )
         names = ("", "Check", "Cluster", "What was seen")
         cells = "".join(f"<th style='text-align:left'>{name}</th>" for name in names)
         head = f"<tr>{cells}</tr>"
         return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def run_checks(lab: LabContext, checks: Iterable[Check]) -> Report:
-    """Run checks, a few at a time; none is skipped because another failed."""
-    with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="check") as pool:
-        return Report(tuple(pool.map(lambda check: _run(lab, check), checks)))
-
-
-def _run(lab: LabContext, check: Check) -> Outcome:
-    try:
-        finding = check.look(lab)
-    except LabkitError as error:
-        finding = failed(str(error))
-    except Exception as error:  # one broken check must not hide the others
-        logger.debug("check %s broke", check.id, exc_info=True)
-        finding = failed(f"the check itself broke: {type(error).__name__}: {error}")
-    logger.debug("check %s: %s, %s", check.id, finding.status, finding.reason)
-    return Outcome(check.id, check.title, check.clusters, finding.status, finding.reason, check.fix)
 
 
 def select(checks: Sequence[Check], chapters: Sequence[str]) -> list[Check]:

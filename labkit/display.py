@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top;font-family:monospace"
-_SHELL = (
+SHELL_STYLE = (
     "background:#f6f8fa;color:#24292f;border-left:3px solid #57606a;padding:6px 10px;"
     "margin:6px 0;white-space:pre-wrap"
 )
+"""How a command to paste looks in a notebook."""
 
 
 class Printer(Protocol):
@@ -105,7 +106,7 @@ class Step(Shown):
         parts = [f"<p><b>{html.escape(self.title)}</b></p>"]
         if self.by_hand:
             lines = html.escape("\n".join(f"$ {line}" for line in self.by_hand))
-            parts.append(f"<div>By hand:</div><pre style='{_SHELL}'>{lines}</pre>")
+            parts.append(f"<div>By hand:</div><pre style='{SHELL_STYLE}'>{lines}</pre>")
         if self.table is not None and self.table.rows:
             parts.append(self.table._repr_html_())
         parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]

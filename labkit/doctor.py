@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labkit.checks import AT_A_TIME, Outcome, Report
+from labkit.checking import AT_A_TIME
+from labkit.checks import Outcome, Report
 from labkit.clouds.machine import disk
 from labkit.clouds.prerequisites import Prerequisite, Seen, bad, enough, odd, ok
 from labkit.context import LabContext

@@ -1,19 +1,23 @@
+import re
+import subprocess
+
 import pytest
 
 from labkit.checks import (
     Check,
     Finding,
     Outcome,
+    Reason,
     Report,
     failed,
     passed,
-    run_checks,
     select,
     show,
     verdict,
     warned,
 )
-from labkit.errors import CheckFailed, InputError, StateError
+from labkit.errors import CheckFailed, InputError
+from labkit.lab import all_checks
 
 
 def check(identifier, look):
@@ -29,10 +33,6 @@ def check(identifier, look):
 
 def fine(lab):
     return passed("fine")
-
-
-def old(lab):
-    return warned("old")
 
 
 def report(*statuses):
@@ -65,31 +65,28 @@ def test_findings_carry_what_was_seen():
     assert [verdict(value, "n").status for value in (True, False)] == ["pass", "fail"]
 
 
-def test_an_error_becomes_a_failed_check_with_its_text_and_the_others_still_run():
-    def no_lab(lab):
-        raise StateError("The lab is down", seen="no kubeconfig", fix="labkit up")
-
-    done = run_checks(None, [check("01.a", no_lab), check("01.b", fine)])
-    assert [outcome.status for outcome in done.outcomes] == ["fail", "pass"]
-    assert done.outcomes[0].reason == "The lab is down. Seen: no kubeconfig. Next: labkit up."
+def test_a_reason_is_told_with_what_was_seen_and_with_its_fix():
+    reason = Reason("{n} of {total} are Ready", fix="kubectl get {what}", coming=True)
+    found = reason.seen(n=1, total=3, what="nodes")
+    assert found == Finding("fail", "1 of 3 are Ready", "kubectl get nodes", coming=True)
+    assert Reason("odd", status="warn").seen() == Finding("warn", "odd")
 
 
-def test_a_broken_check_fails_and_hides_no_other():
-    def broken(lab):
-        return {}["status"]
-
-    done = run_checks(None, [check("01.a", broken), check("01.b", old)])
-    assert done.outcomes[0].reason == "the check itself broke: KeyError: 'status'"
-    assert done.exit_code == 1
-    assert len(done.outcomes) == 2
-
-
-def test_an_interruption_is_no_finding():
-    def interrupted(lab):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_checks(None, [check("01.a", interrupted)])
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.id)
+def test_a_check_is_a_contract(check):
+    """Data enough to list it, to explain it and to bound it; fixes are lines for a shell."""
+    assert re.fullmatch(r"\d\d\.[a-z-]+", check.id)
+    assert check.title
+    assert check.proves
+    assert set(check.clusters) <= {"west", "east"}
+    assert 0 < check.limit_s <= 60
+    assert check.reasons, "in which ways can it fail?"
+    assert check.to_json()["reasons"][0]["text"] == check.reasons[0].text
+    for fix in [check.fix, *(reason.fix for reason in check.reasons if reason.fix)]:
+        line = re.sub(r"\{\w+\}", "x", fix)
+        parsed = subprocess.run(["bash", "-n", "-c", line], capture_output=True, check=False)
+        assert parsed.returncode == 0, line
+        assert line.split()[0] in {"labkit", "kubectl", "linkerd", "chmod", "make"}, line
 
 
 def test_checks_are_chosen_by_chapter_with_or_without_the_zero():

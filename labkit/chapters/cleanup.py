@@ -1,12 +1,16 @@
 """Chapter 99: everything down, and the proof."""
 
 from labkit.chapters.multicluster_link import find_link, link_api
-from labkit.checks import Check, Finding, verdict
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.context import CLUSTERS, EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.errors import LabkitError
 from labkit.progress import Progress
 
+CLOUD_LIMIT_S = 60.0
+"""An account is read page by page, and a busy API asks to wait."""
+
+SHOWN = 6
 MIRRORED = f"mirror.linkerd.io/mirrored-service=true,mirror.linkerd.io/cluster-name={EAST}"
 
 
@@ -60,16 +64,30 @@ def show(facts: dict[str, list[str]]) -> Step:
     )
 
 
+_BILLABLE = Reason("still in the account: {left}")
+_RUNNING = Reason("still running: {left}")
+
+
 def _nothing_billable(lab: LabContext) -> Finding:
     left = lab.cloud.leftovers()
-    return verdict(not left, ", ".join(left) or "the cloud has nothing of this lab")
+    if left:
+        return _BILLABLE.seen(left=", ".join(left))
+    return passed("the cloud has nothing of this lab")
 
 
 def _no_process(lab: LabContext) -> Finding:
     left = [
         item if isinstance(item, str) else item["name"] for item in lab.cloud.status()["processes"]
     ]
-    return verdict(not left, ", ".join(left) or "no process of this lab runs")
+    if left:
+        return _RUNNING.seen(left=_counted(left))
+    return passed("no process of this lab runs")
+
+
+def _counted(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:SHOWN])
+    more = len(names) - SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 CHECKS = (
@@ -78,15 +96,18 @@ CHECKS = (
         title="nothing billable is left",
         clusters=CLUSTERS,
         proves="nobody gets a bill for a forgotten lab",
-        fix="`labkit down` again, then `labkit audit`; the control panel can delete it, too",
+        fix="labkit down; labkit audit  # the cloud's control panel can delete it, too",
         look=_nothing_billable,
+        reasons=(_BILLABLE,),
+        limit_s=CLOUD_LIMIT_S,
     ),
     Check(
         id="99.no-process",
         title="no process of the lab is left on this machine",
         clusters=(),
         proves="the machine is as it was before",
-        fix="`labkit down` again",
+        fix="labkit down",
         look=_no_process,
+        reasons=(_RUNNING,),
     ),
 )

@@ -1,6 +1,8 @@
 """Chapter 01: two clusters in two regions, and a kubeconfig that belongs to the lab."""
 
-from labkit.checks import Check, Finding, failed, passed, verdict
+from collections.abc import Mapping
+
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import wait_for
 from labkit.clouds import ClusterFacts, install_kubectl, require_consent, save_kubeconfig
 from labkit.context import CLUSTERS, LabContext
@@ -98,9 +100,16 @@ def _wait_nodes(lab: LabContext, cluster: str, shown: Progress) -> str:
 
 
 def _nodes(cluster: str) -> Check:
+    not_ready = Reason("{ready} of {total} nodes of {cluster} are Ready", coming=True)
+    none = Reason("{cluster} has no nodes", fix="labkit down; labkit up  # the lab is made anew")
+
     def look(lab: LabContext) -> Finding:
         ready, total = ready_nodes(lab, cluster)
-        return verdict(0 < ready == total, f"{ready} of {total} nodes Ready")
+        if total == 0:
+            return none.seen(cluster=cluster)
+        if ready < total:
+            return not_ready.seen(ready=ready, total=total, cluster=cluster)
+        return passed(f"{ready} of {total} nodes Ready")
 
     return Check(
         id=f"01.nodes-{cluster}",
@@ -109,7 +118,12 @@ def _nodes(cluster: str) -> Check:
         proves="pods can be scheduled there",
         fix=f"kubectl --context {cluster} describe nodes",
         look=look,
+        reasons=(not_ready, none),
     )
+
+
+_SAME = Reason("both contexts lead to the same cluster: {uid}")
+_ELSEWHERE = Reason("{found}; asked for: {wanted}")
 
 
 def _two_servers(lab: LabContext) -> Finding:
@@ -118,14 +132,19 @@ def _two_servers(lab: LabContext) -> Finding:
         for name in CLUSTERS
     }
     if len(set(uids.values())) != len(CLUSTERS):
-        return failed("both contexts lead to the same cluster")
+        return _SAME.seen(uid=f"{uids[CLUSTERS[0]][:8]}…")
     return passed(", ".join(f"{name} is {uid[:8]}…" for name, uid in uids.items()))
 
 
 def _regions(lab: LabContext) -> Finding:
     found = {item.name: item.region for item in lab.cloud.clusters()}
-    text = ", ".join(f"{name} in {found.get(name, 'no region')}" for name in CLUSTERS)
-    return verdict(found == dict(lab.regions), text)
+    if found == dict(lab.regions):
+        return passed(_places(found))
+    return _ELSEWHERE.seen(found=_places(found), wanted=_places(lab.regions))
+
+
+def _places(regions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} in {regions.get(name, 'no region')}" for name in CLUSTERS)
 
 
 CHECKS = (
@@ -135,15 +154,17 @@ CHECKS = (
         title="west and east are two different clusters",
         clusters=CLUSTERS,
         proves="what is installed in one is not in the other",
-        fix="`labkit down`, then `labkit up`",
+        fix="labkit down; labkit up  # the lab is made anew",
         look=_two_servers,
+        reasons=(_SAME,),
     ),
     Check(
         id="01.regions",
         title="each cluster is in the region that was asked for",
         clusters=CLUSTERS,
         proves="the latency figures belong to the regions they name",
-        fix="`labkit down`, then `labkit up -p west_region=… -p east_region=…`",
+        fix="labkit down; labkit up  # -p west_region=… -p east_region=… for others",
         look=_regions,
+        reasons=(_ELSEWHERE,),
     ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_rows
-from labkit.checks import Check, Finding, failed, passed, verdict, warned
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import wait_for
 from labkit.context import CLUSTERS, EAST, WEST, LabContext
 from labkit.display import Step, Table
@@ -172,16 +172,32 @@ def find(rows: list[Golden], cluster: str, deployment: str, direction: str) -> G
     return None
 
 
+_SERVED_NOTHING = Reason(
+    "web in east has served nothing in the last {minutes} minutes, as viz of east sees it",
+    fix="labkit solve 07",
+    coming=True,
+)
+_BY_CHANCE = Reason(
+    "{share:.1%} of {n} requests; about 92 % is right, and so few leave it to chance",
+    status="warn",
+)
+_NOT_RIGHT = Reason("{share:.1%} of {n} requests answered with success; about 92 % is right")
+_NO_TRAFFIC = Reason(
+    "{deployment} in {cluster} has had no {direction} traffic in the last minute, "
+    "as viz of {cluster} sees it",
+    coming=True,
+)
+
+
 def _success(lab: LabContext) -> Finding:
     web = find(read(lab, window_s=SUCCESS_WINDOW_S), EAST, "web", "inbound")
     if web is None or web.success is None:
-        return failed("web in east has served nothing in the last minutes")
-    text = f"{web.success:.1%} of {web.requests:.0f} requests; about 92 % is right"
+        return _SERVED_NOTHING.seen(minutes=SUCCESS_WINDOW_S // 60)
+    seen = {"share": web.success, "n": f"{web.requests:.0f}"}
     if SUCCESS_LOW <= web.success <= SUCCESS_HIGH:
-        return passed(text)
-    if chance_of(web.success, web.requests) > TOO_RARE:
-        return warned(f"{text}; so few requests leave it to chance")
-    return failed(text)
+        return passed(f"{web.success:.1%} of {web.requests:.0f} requests; about 92 % is right")
+    by_chance = chance_of(web.success, web.requests) > TOO_RARE
+    return (_BY_CHANCE if by_chance else _NOT_RIGHT).seen(**seen)
 
 
 def chance_of(success: float, requests: float) -> float:
@@ -196,16 +212,17 @@ def _traffic(cluster: str, deployment: str, direction: str) -> Check:
     def look(lab: LabContext) -> Finding:
         row = find(read(lab), cluster, deployment, direction)
         if row is None or row.rps <= 0:
-            return failed(f"{deployment} in {cluster} has no {direction} traffic")
-        return verdict(True, f"{row.rps:.2f} requests/s {direction}")
+            return _NO_TRAFFIC.seen(deployment=deployment, cluster=cluster, direction=direction)
+        return passed(f"{row.rps:.2f} requests/s {direction}")
 
     return Check(
         id=f"09.traffic-{cluster}",
         title=f"{deployment} in {cluster} has traffic",
         clusters=(cluster,),
         proves="both sides of the ocean count the same votes",
-        fix="run notebook 07_redirect_traffic again",
+        fix="labkit solve 07",
         look=look,
+        reasons=(_NO_TRAFFIC,),
     )
 
 
@@ -219,6 +236,7 @@ CHECKS = (
         proves="votes arrive, and the doughnut fails as it should",
         fix=f"kubectl --context east -n {NAMESPACE} logs deploy/web -c web-svc",
         look=_success,
+        reasons=(_SERVED_NOTHING, _BY_CHANCE, _NOT_RIGHT),
     ),
     _traffic(WEST, "vote-bot", "outbound"),
     _traffic(EAST, "web", "inbound"),

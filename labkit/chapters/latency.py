@@ -16,7 +16,7 @@ from labkit.chapters import latency_recording as recording
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.traffic import BOT
 from labkit.chapters.vantage import VANTAGES
-from labkit.checks import Check, Finding, failed, passed, verdict, warned
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import wait_for
 from labkit.clients.tap import TapRequest
 from labkit.context import CLUSTERS, EAST, WEST, LabContext
@@ -165,10 +165,26 @@ def chart(lab: LabContext, name: str) -> "Figure":
 def _measured(lab: LabContext) -> dict[str, Any]:
     found = lab.recorded("latency")
     if not found:
-        raise StateError(
-            "Nothing has been measured yet", fix="run the cell with lab.measure() first"
-        )
+        raise StateError("Nothing has been measured yet", fix="labkit solve 10")
     return dict(found)
+
+
+_AGAIN = "labkit solve 10 -p measure_seconds={seconds}  # measures again"
+_MISSING = Reason("missing: {names} (tap n={tap}, viz n={viz})")
+_NO_MEDIAN = Reason(
+    "tap n={tap}, viz n={viz}: a median needs {needed} samples, and 2 come in a second",
+    fix=_AGAIN.format(seconds=60),
+    status="warn",
+)
+_NO_MEAN = Reason("viz has no mean west → east")
+_TOO_FAST = Reason(
+    "mean {mean:.1f} ms, and light in fibre needs {floor:.1f} ms",
+    fix="labkit wan show  # on real clouds: labkit check 01 --json, for the clusters' regions",
+)
+_NO_ARTEFACT = Reason(
+    "viz' quantiles raised no artefact; they lie in different buckets here", status="warn"
+)
+_DISAGREE = Reason("tap's median is {median:.1f} ms, viz' mean {mean:.1f} ms: {apart:.1f} ms apart")
 
 
 def _present(lab: LabContext) -> Finding:
@@ -184,21 +200,22 @@ def _present(lab: LabContext) -> Finding:
         )
         if value is None
     ]
-    text = f"tap n={tap['n']}, viz n={viz['n']}"
+    counts = {"tap": tap["n"], "viz": viz["n"]}
     if missing:
-        return failed(f"missing: {', '.join(missing)}")
+        return _MISSING.seen(names=", ".join(missing), **counts)
     if tap["p50_ms"]["value"] is None:
-        return warned(f"{text}: a median needs {tap['p50_ms']['needed']} samples; measure longer")
-    return passed(text)
+        return _NO_MEDIAN.seen(needed=tap["p50_ms"]["needed"], **counts)
+    return passed(f"tap n={tap['n']}, viz n={viz['n']}")
 
 
 def _floor(lab: LabContext) -> Finding:
     found = _measured(lab)
     mean, floor = found["viz"]["west_east_mean_ms"], found["rtt"]["floor_ms"]
     if mean is None:
-        return failed("there is no mean")
-    text = f"mean {mean:.1f} ms, light in fibre needs {floor:.1f} ms"
-    return verdict(mean >= floor, text)
+        return _NO_MEAN.seen()
+    if mean < floor:
+        return _TOO_FAST.seen(mean=mean, floor=floor)
+    return passed(f"mean {mean:.1f} ms, light in fibre needs {floor:.1f} ms")
 
 
 def _artefacts(lab: LabContext) -> Finding:
@@ -206,18 +223,21 @@ def _artefacts(lab: LabContext) -> Finding:
     raised = [text for text in found["warnings"] if "bucket" in text]
     if raised:
         return passed(f"flagged: {raised[0]}")
-    return warned("viz' quantiles raised no artefact; they lie in different buckets here")
+    return _NO_ARTEFACT.seen()
 
 
 def _instruments_agree(lab: LabContext) -> Finding:
     found = _measured(lab)
     median, mean = found["tap"]["p50_ms"]["value"], found["viz"]["west_east_mean_ms"]
     if mean is None:
-        return failed("viz has no figure")
+        return _NO_MEAN.seen()
     if median is None:
-        return warned("tap has too few samples for a median; measure longer")
-    text = f"tap median {median:.1f} ms, viz mean {mean:.1f} ms"
-    return verdict(abs(median - mean) <= max(10.0, 0.1 * mean), text)
+        counts = {"tap": found["tap"]["n"], "viz": found["viz"]["n"]}
+        return _NO_MEDIAN.seen(needed=found["tap"]["p50_ms"]["needed"], **counts)
+    apart = abs(median - mean)
+    if apart > max(10.0, 0.1 * mean):
+        return _DISAGREE.seen(median=median, mean=mean, apart=apart)
+    return passed(f"tap median {median:.1f} ms, viz mean {mean:.1f} ms")
 
 
 STEPS = (measure,)
@@ -234,31 +254,35 @@ CHECKS = (
         title="both instruments have figures",
         clusters=CLUSTERS,
         proves="there is something to report",
-        fix="run the cell with lab.measure() again, longer if need be",
+        fix="labkit check 07 08 09; labkit solve 10  # measures again, as the cell lab.measure()",
         look=_present,
+        reasons=(_MISSING, _NO_MEDIAN),
     ),
     Check(
         id="10.floor",
         title="no figure is faster than light in fibre",
         clusters=(WEST,),
         proves="the figures belong to the regions that they name",
-        fix="look at wan_rtt_ms in the parameters; on real clouds, at the regions of the clusters",
+        fix="labkit solve 10  # measures again, as the cell lab.measure()",
         look=_floor,
+        reasons=(_NO_MEAN, _TOO_FAST),
     ),
     Check(
         id="10.artefacts",
         title="invented quantiles are flagged",
         clusters=(WEST,),
         proves="nobody publishes a figure that the buckets made up",
-        fix="report the mean and tap's quantiles instead",
+        fix="labkit solve 10  # measures again; report the mean and tap's quantiles in any case",
         look=_artefacts,
+        reasons=(_NO_ARTEFACT,),
     ),
     Check(
         id="10.instruments",
         title="tap and viz agree",
         clusters=(WEST,),
         proves="two instruments that share no code see the same latency",
-        fix="measure longer; with few requests one slow answer moves the mean",
+        fix=f"{_AGAIN.format(seconds=120)}; with few requests one slow answer moves the mean",
         look=_instruments_agree,
+        reasons=(_NO_MEAN, _NO_MEDIAN, _DISAGREE),
     ),
 )

@@ -2,8 +2,8 @@
 
 from labkit.certs import fingerprint
 from labkit.chapters import trust_anchor
-from labkit.checks import Check, Finding, failed, passed, verdict
-from labkit.clients.linkerd import CheckOutcome
+from labkit.checks import Check, Finding, Reason, passed
+from labkit.clients.linkerd import CheckReport
 from labkit.clients.linkerd_values import is_installed_already
 from labkit.clients.manifests import parse
 from labkit.clients.rollouts import remove_namespace, wait_rollout
@@ -14,6 +14,7 @@ from labkit.progress import Progress, progress
 
 NAMESPACE = "linkerd"
 VIZ_NAMESPACE = "linkerd-viz"
+ABSENT = "-"
 CONTROL_PLANE = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
 VIZ = ("metrics-api", "prometheus", "tap", "tap-injector", "web")
 ROLLOUT_TIMEOUT_S = 300.0
@@ -166,36 +167,57 @@ def rollout_rows(
 def _ready_text(lab: LabContext, cluster: str, namespace: str, name: str) -> str:
     found = lab.kubernetes(cluster).get("apps/v1", "Deployment", name, namespace)
     if found is None:
-        return "-"
+        return ABSENT
     status = found.get("status") or {}
     return f"{status.get('readyReplicas') or 0}/{found['spec'].get('replicas', 1)} ready"
 
 
 def deployments_check(
-    check_id: str, cluster: str, namespace: str, names: tuple[str, ...], *, title: str
+    check_id: str,
+    cluster: str,
+    namespace: str,
+    names: tuple[str, ...],
+    *,
+    title: str,
+    proves: str,
 ) -> Check:
     """A check that deployments of one namespace are ready."""
+    kubectl = f"kubectl --context {cluster} -n {namespace}"
+    missing = Reason(
+        f"{{names}} missing from namespace {namespace} of {cluster}",
+        fix=f"labkit solve {check_id[:2]}",
+    )
+    stopped = Reason(
+        f"{{names}} in namespace {namespace} of {cluster}: scaled to 0",
+        fix=f"{kubectl} scale --replicas 1 {{objects}}",
+    )
+    rolling = Reason(f"{{names}} in namespace {namespace} of {cluster}", coming=True)
 
     def look(lab: LabContext) -> Finding:
         states = {name: _ready_text(lab, cluster, namespace, name) for name in names}
-        missing = [f"{name} {state}" for name, state in states.items() if not _complete(state)]
-        if missing:
-            return failed(", ".join(missing))
+        if absent := [name for name, state in states.items() if state == ABSENT]:
+            return missing.seen(names=", ".join(absent))
+        if zero := [name for name, state in states.items() if "/0 " in state]:
+            objects = " ".join(f"deploy/{name}" for name in zero)
+            return stopped.seen(names=", ".join(zero), objects=objects)
+        if waiting := [f"{name} {s}" for name, s in states.items() if not _complete(s)]:
+            return rolling.seen(names=", ".join(waiting))
         return passed(f"{len(names)} of {len(names)} deployments ready")
 
     return Check(
         id=check_id,
         title=title,
         clusters=(cluster,),
-        proves="nothing of the mesh works without them",
-        fix=f"kubectl --context {cluster} -n {namespace} describe pods",
+        proves=proves,
+        fix=f"{kubectl} describe pods",
         look=look,
+        reasons=(missing, stopped, rolling),
     )
 
 
 def _complete(state: str) -> bool:
     ready, _, rest = state.partition("/")
-    return ready == rest.partition(" ")[0] and ready not in ("", "0", "-")
+    return ready == rest.partition(" ")[0]
 
 
 def anchors(lab: LabContext, cluster: str) -> str:
@@ -206,22 +228,22 @@ def anchors(lab: LabContext, cluster: str) -> str:
     return fingerprint(found["data"]["ca-bundle.crt"].encode())
 
 
+_OTHER_ANCHOR = Reason("{anchors}")
+
+
 def _same_anchor(lab: LabContext) -> Finding:
     own = trust_anchor.read(lab, "root").fingerprint
     seen = {cluster: anchors(lab, cluster) for cluster in CLUSTERS}
-    text = ", ".join(f"{name} {value[:11]}…" for name, value in seen.items())
-    return verdict(set(seen.values()) == {own}, f"the lab's {own[:11]}…; {text}")
+    text = f"the lab's is {own[:11]}…; "
+    text += ", ".join(f"{name} uses {value[:11]}…" for name, value in seen.items())
+    return passed(text) if set(seen.values()) == {own} else _OTHER_ANCHOR.seen(anchors=text)
 
 
 def linkerd_check(check_id: str, cluster: str) -> Check:
     """A check that `linkerd check` finds no error in one cluster."""
 
     def look(lab: LabContext) -> Finding:
-        report = lab.linkerd(cluster).check()
-        errors = [_words(item) for item in report.errors]
-        if errors:
-            return failed("; ".join(errors))
-        return passed(f"{len(report.checks)} checks, {len(report.warnings)} with a warning")
+        return judged(lab.linkerd(cluster).check(wait_s=0))
 
     return Check(
         id=check_id,
@@ -230,11 +252,26 @@ def linkerd_check(check_id: str, cluster: str) -> Check:
         proves="Linkerd itself says that its installation is sound",
         fix=f"linkerd --context {cluster} check",
         look=look,
+        reasons=(ERRORS,),
+        limit_s=COMMAND_LIMIT_S,
     )
 
 
-def _words(item: CheckOutcome) -> str:
-    return f"{item.description}: {item.error}"
+ERRORS = Reason("{errors}", coming=True)
+COMMAND_LIMIT_S = 30.0
+"""On real clusters `linkerd check` takes ten seconds and more."""
+
+
+def judged(report: CheckReport) -> Finding:
+    """What `linkerd check` has found, in its own words."""
+    if report.errors:
+        told = [f"{item.description}: {_one_line(item.error)}" for item in report.errors]
+        return ERRORS.seen(errors="; ".join(told))
+    return passed(f"{len(report.checks)} checks, {len(report.warnings)} with a warning")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 CHECKS = (
@@ -245,12 +282,18 @@ CHECKS = (
             NAMESPACE,
             CONTROL_PLANE,
             title=f"the control plane of {name} is ready",
+            proves="nothing of the mesh works without it",
         )
         for name in CLUSTERS
     ),
     *(
         deployments_check(
-            f"03.viz-{name}", name, VIZ_NAMESPACE, VIZ, title=f"viz of {name} is ready"
+            f"03.viz-{name}",
+            name,
+            VIZ_NAMESPACE,
+            VIZ,
+            title=f"viz of {name} is ready",
+            proves="without it nothing is tapped and nothing counted",
         )
         for name in CLUSTERS
     ),
@@ -259,8 +302,9 @@ CHECKS = (
         title="both clusters use the lab's trust anchor",
         clusters=CLUSTERS,
         proves="proxies of one cluster can verify proxies of the other",
-        fix="`labkit down`, then run the notebooks from 01; an anchor cannot be changed in place",
+        fix="labkit reset 03; labkit solve 03  # an anchor cannot be changed in place",
         look=_same_anchor,
+        reasons=(_OTHER_ANCHOR,),
     ),
     *(linkerd_check(f"03.linkerd-check-{name}", name) for name in CLUSTERS),
 )

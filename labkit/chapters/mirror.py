@@ -2,7 +2,7 @@
 
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips
-from labkit.checks import Check, Finding, failed, verdict
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import wait_for, wait_gone
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
@@ -90,21 +90,47 @@ def _mirrored(lab: LabContext) -> tuple[bool, str]:
     return bool(found), f"endpoints {', '.join(found) or 'none'}"
 
 
+_NOT_EXPORTED = Reason(
+    f"west has no service {MIRROR}, and {SERVICE} of east has no label {EXPORTED}=true",
+    fix=f"kubectl --context east -n {NAMESPACE} label svc {SERVICE} {EXPORTED}=true --overwrite",
+)
+_NOT_MIRRORED = Reason(
+    f"{SERVICE} of east is exported, and west has no service {MIRROR} yet", coming=True
+)
+_NOT_A_MIRROR = Reason(
+    f"{MIRROR} in west is no mirror of a service of east: it lacks the label of one",
+    fix=f"kubectl --context west -n {NAMESPACE} delete svc {MIRROR}  # it is mirrored anew",
+)
+_NO_ENDPOINTS = Reason(f"{MIRROR} in west has no endpoints", coming=True)
+_OTHER_ENDPOINTS = Reason(
+    f"{MIRROR} in west leads to {{endpoints}}; the gateway of east is at {{gateway}}", coming=True
+)
+
+
 def _service(lab: LabContext) -> Finding:
     found = lab.kubernetes(WEST).get("v1", "Service", MIRROR, NAMESPACE)
     if found is None:
-        return failed(f"west has no service {MIRROR}")
+        return (_NOT_MIRRORED if _is_exported(lab) else _NOT_EXPORTED).seen()
     labels = found["metadata"].get("labels") or {}
-    return verdict(
-        labels.get("mirror.linkerd.io/cluster-name") == EAST,
-        f"{MIRROR} has cluster IP {found['spec']['clusterIP']}",
-    )
+    if labels.get("mirror.linkerd.io/cluster-name") != EAST:
+        return _NOT_A_MIRROR.seen()
+    return passed(f"{MIRROR} has cluster IP {found['spec']['clusterIP']}")
+
+
+def _is_exported(lab: LabContext) -> bool:
+    service = lab.kubernetes(EAST).get("v1", "Service", SERVICE, NAMESPACE)
+    labels = ((service or {}).get("metadata") or {}).get("labels") or {}
+    return bool(labels.get(EXPORTED) == "true")
 
 
 def _endpoints(lab: LabContext) -> Finding:
     endpoints, gateway = mirror_endpoints(lab), gateway_ips(lab, EAST)
-    text = f"endpoints {', '.join(endpoints) or 'none'}; gateway {', '.join(gateway) or 'none'}"
-    return verdict(bool(endpoints) and sorted(endpoints) == sorted(gateway), text)
+    if not endpoints:
+        return _NO_ENDPOINTS.seen()
+    seen = {"endpoints": ", ".join(endpoints), "gateway": ", ".join(gateway) or "no address"}
+    if sorted(endpoints) != sorted(gateway):
+        return _OTHER_ENDPOINTS.seen(**seen)
+    return passed(f"{seen['endpoints']}, the address of east's gateway")
 
 
 CHECKS = (
@@ -113,8 +139,9 @@ CHECKS = (
         title=f"{MIRROR} exists in west",
         clusters=(WEST,),
         proves="west's programs can call east by an ordinary service name",
-        fix=f"kubectl --context east -n {NAMESPACE} label svc {SERVICE} {EXPORTED}=true",
+        fix="linkerd --context west multicluster check",
         look=_service,
+        reasons=(_NOT_EXPORTED, _NOT_MIRRORED, _NOT_A_MIRROR),
     ),
     Check(
         id="06.endpoints",
@@ -123,5 +150,6 @@ CHECKS = (
         proves="requests leave for the other region, through one door",
         fix="linkerd --context west multicluster check",
         look=_endpoints,
+        reasons=(_NO_ENDPOINTS, _OTHER_ENDPOINTS),
     ),
 )

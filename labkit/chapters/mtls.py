@@ -1,8 +1,6 @@
 """Chapter 08: every request to the gateway is mutual TLS; two intruders are refused."""
 
-import json
 from base64 import b64encode
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +8,7 @@ from labkit import certs
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips, the_link
 from labkit.chapters.traffic import BOT
-from labkit.checks import Check, Finding, failed, verdict
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import remove_namespace, wait_for, wait_gone
 from labkit.clients.tap import TapRequest
 from labkit.context import EAST, WEST, LabContext
@@ -228,26 +226,54 @@ def _phase(lab: LabContext, name: str) -> str:
     return str((pod or {}).get("status", {}).get("phase", "missing"))
 
 
+_NOT_TAPPED = Reason("nothing was tapped yet")
+_NONE_TO_GATEWAY = Reason(
+    f"{{n}} requests of {BOT} were tapped, and none went to east's gateway", fix="labkit solve 07"
+)
+_PLAIN = Reason(
+    "{tls_true} of {to_gateway} tapped requests to the gateway have tls=true",
+    fix="linkerd --context west check --proxy",
+)
+_NO_IDENTITY = Reason("no tapped request names the server's identity")
+_OTHER_IDENTITY = Reason(
+    "the server proved to be {seen}; the Link in west says {wanted}",
+    fix="linkerd --context east multicluster link-gen --cluster-name east"
+    " | kubectl --context west apply -f -",
+)
+_NOT_SENT = Reason("no intruder was sent yet")
+_NOT_REFUSED = Reason("{clients}; each must reach the gateway and be refused by it")
+
+
 def _tls(lab: LabContext) -> Finding:
     facts = lab.folder.recall().get("tap")
-    if not facts or not facts["to_gateway"]:
-        return failed("no request to the gateway was tapped")
-    text = f"{facts['tls_true']} of {facts['to_gateway']} tapped requests have tls=true"
-    return verdict(facts["tls_true"] == facts["to_gateway"], text)
+    if not facts:
+        return _NOT_TAPPED.seen()
+    if not facts["to_gateway"]:
+        return _NONE_TO_GATEWAY.seen(**facts)
+    if facts["tls_true"] != facts["to_gateway"]:
+        return _PLAIN.seen(**facts)
+    return passed(f"{facts['tls_true']} of {facts['to_gateway']} tapped requests have tls=true")
 
 
 def _identity(lab: LabContext) -> Finding:
     facts = lab.folder.recall().get("tap") or {}
     wanted = the_link(lab)["spec"]["gatewayIdentity"]
     seen = facts.get("server_ids") or []
-    return verdict(seen == [wanted], f"server identity {json.dumps(seen)}; the Link says {wanted}")
+    if not seen:
+        return _NO_IDENTITY.seen()
+    if seen != [wanted]:
+        return _OTHER_IDENTITY.seen(seen=", ".join(seen), wanted=wanted)
+    return passed(f"{wanted}, as the Link says")
 
 
 def _refused(lab: LabContext) -> Finding:
     results = lab.folder.recall().get("intruders") or []
-    codes = Counter(result["refused"] for result in results)
+    if not results:
+        return _NOT_SENT.seen()
     text = "; ".join(f"{item['client']}: {item['what it saw']}" for item in results)
-    return verdict(codes[True] == 2 and not codes[False], text or "no intruder was sent")
+    if not all(item["refused"] for item in results):
+        return _NOT_REFUSED.seen(clients=text)
+    return passed(text)
 
 
 CHECKS = (
@@ -256,23 +282,26 @@ CHECKS = (
         title="every tapped request to the gateway has tls=true",
         clusters=(WEST, EAST),
         proves="nobody on the way can read or change a vote",
-        fix="run the cell with lab.tap() again; linkerd --context west check --proxy",
+        fix="labkit solve 08  # taps again, as the cell with lab.tap()",
         look=_tls,
+        reasons=(_NOT_TAPPED, _NONE_TO_GATEWAY, _PLAIN),
     ),
     Check(
         id="08.identity",
         title="the server proved the gateway's identity",
         clusters=(WEST, EAST),
         proves="the robot talks to east's gateway and to nobody else",
-        fix="linkerd --context west multicluster check",
+        fix="labkit solve 08  # taps again, as the cell with lab.tap()",
         look=_identity,
+        reasons=(_NO_IDENTITY, _OTHER_IDENTITY),
     ),
     Check(
         id="08.intruders",
         title="a client without a certificate and one of another root are refused",
         clusters=(EAST,),
         proves="the gateway's public address is no open door",
-        fix="run the cell with lab.try_intruders() again and read what the clients saw",
+        fix="labkit solve 08  # sends them again, as the cell with lab.try_intruders()",
         look=_refused,
+        reasons=(_NOT_SENT, _NOT_REFUSED),
     ),
 )

@@ -4,8 +4,16 @@ import socket
 from functools import partial
 from typing import Any
 
-from labkit.chapters.linkerd import CRD, CRD_API, deployments_check, wait_rollouts
-from labkit.checks import Check, Finding, failed, passed, verdict
+from labkit.chapters.linkerd import (
+    COMMAND_LIMIT_S,
+    CRD,
+    CRD_API,
+    ERRORS,
+    deployments_check,
+    judged,
+    wait_rollouts,
+)
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import remove_namespace, wait_for
 from labkit.context import CLUSTERS, EAST, WEST, LabContext, in_both
 from labkit.display import Step, Table
@@ -223,38 +231,54 @@ def the_link(lab: LabContext) -> dict[str, Any]:
     """
     found = find_link(lab, WEST)
     if found is None:
-        raise StateError("West has no Link to east", fix="run notebook 04_multicluster_link")
+        raise StateError("West has no Link to east", fix="labkit solve 04")
     return dict(found)
 
 
+_NO_ADDRESS = Reason(
+    "the gateway of east has no address yet",
+    fix=f"kubectl --context east -n {NAMESPACE} describe svc {GATEWAY}",
+    coming=True,
+)
+_OTHER_ADDRESS = Reason("the gateway of east is at {found}; the Link in west says {linked}")
+_DEAD = Reason("west probes east's gateway at {address} in vain", coming=True)
+_UNKNOWN = Reason("west knows no gateway of east", coming=True)
+_BACKWARDS = Reason("east has Links of its own: {names}; the lab's only one goes west → east")
+_NO_EXTENSION = Reason("the multicluster extension is missing in east", fix="labkit solve 04")
+
+
 def _gateway_address(lab: LabContext) -> Finding:
-    found = gateway_addresses(lab, EAST)
-    linked = the_link(lab)["spec"]["gatewayAddress"]
-    text = f"gateway of east at {', '.join(found) or 'no address'}; the Link says {linked}"
-    return verdict(bool(found) and linked == ",".join(found), text)
+    found = ", ".join(gateway_addresses(lab, EAST))
+    linked = ", ".join(the_link(lab)["spec"]["gatewayAddress"].split(","))
+    if not found:
+        return _NO_ADDRESS.seen()
+    if linked != found:
+        return _OTHER_ADDRESS.seen(found=found, linked=linked)
+    return passed(f"gateway of east at {found}, and so says the Link")
 
 
 def _probe_alive(lab: LabContext) -> Finding:
     for row in lab.linkerd(WEST).gateways():
         if row.cluster_name == EAST:
-            return verdict(row.alive, f"alive {row.alive}, latency {row.latency_ms} ms")
-    return failed("west knows no gateway of east")
+            if not row.alive:
+                return _DEAD.seen(address=the_link(lab)["spec"]["gatewayAddress"])
+            return passed(f"alive, latency {row.latency_ms} ms")
+    return _UNKNOWN.seen()
 
 
 def _direction(lab: LabContext) -> Finding:
     the_link(lab)
     if lab.kubernetes(EAST).get(CRD_API, CRD, LINK_CRD) is None:
-        return failed("the multicluster extension is missing in east")
+        return _NO_EXTENSION.seen()
     back = lab.kubernetes(EAST).list(link_api(lab, EAST), "Link", NAMESPACE)
-    return verdict(not back, f"one Link west → east, {len(back)} from east")
+    if back:
+        return _BACKWARDS.seen(names=", ".join(item["metadata"]["name"] for item in back))
+    return passed("one Link west → east, none from east")
 
 
 def _multicluster_check(lab: LabContext) -> Finding:
     the_link(lab)  # without any Link the command would be content
-    report = lab.linkerd(WEST).check(extension="multicluster")
-    if report.errors:
-        return failed("; ".join(f"{item.description}: {item.error}" for item in report.errors))
-    return passed(f"{len(report.checks)} checks, {len(report.warnings)} with a warning")
+    return judged(lab.linkerd(WEST).check(extension="multicluster", wait_s=0))
 
 
 CHECKS = (
@@ -265,6 +289,7 @@ CHECKS = (
             NAMESPACE,
             (GATEWAY,),
             title=f"the gateway of {name} is ready",
+            proves="it is the door between the clusters, and each has one",
         )
         for name in CLUSTERS
     ),
@@ -273,8 +298,10 @@ CHECKS = (
         title="the gateway of east has an address, and the Link names it",
         clusters=CLUSTERS,
         proves="west knows where to send",
-        fix=f"kubectl --context east -n {NAMESPACE} get svc {GATEWAY}; then link again",
+        fix="linkerd --context east multicluster link-gen --cluster-name east"
+        " | kubectl --context west apply -f -",
         look=_gateway_address,
+        reasons=(_NO_ADDRESS, _OTHER_ADDRESS),
     ),
     Check(
         id="04.probe",
@@ -283,6 +310,7 @@ CHECKS = (
         proves="packets and identities get through, with the certificates of both sides",
         fix="linkerd --context west multicluster check",
         look=_probe_alive,
+        reasons=(_DEAD, _UNKNOWN),
     ),
     Check(
         id="04.direction",
@@ -291,6 +319,7 @@ CHECKS = (
         proves="services of east can be mirrored into west, and not the other way round",
         fix=f"kubectl --context east -n {NAMESPACE} delete links --all",
         look=_direction,
+        reasons=(_BACKWARDS, _NO_EXTENSION),
     ),
     Check(
         id="04.multicluster-check",
@@ -299,5 +328,7 @@ CHECKS = (
         proves="credentials, shared trust anchors and controllers are sound",
         fix="linkerd --context west multicluster check",
         look=_multicluster_check,
+        reasons=(ERRORS,),
+        limit_s=COMMAND_LIMIT_S,
     ),
 )

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from labkit.checks import Check, Finding, failed, passed, verdict
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.clouds import install_kubectl
 from labkit.context import CLUSTERS, LabContext
 from labkit.display import Step, Table
 from labkit.doctor import examine
-from labkit.errors import LabkitError
 from labkit.progress import progress
 
 MIN_PYTHON = (3, 11)
@@ -84,26 +83,38 @@ def _version(argv: list[str]) -> str:
     return done.stdout.splitlines()[0].rpartition(" ")[2] if done.stdout else "no answer"
 
 
+_OLD_PYTHON = Reason("this is Python {version}; labkit needs {wanted} or newer")
+
+
 def _python(lab: LabContext) -> Finding:
     del lab
-    return verdict(sys.version_info >= MIN_PYTHON, f"Python {platform.python_version()}")
+    version = platform.python_version()
+    if sys.version_info < MIN_PYTHON:
+        return _OLD_PYTHON.seen(version=version, wanted=".".join(map(str, MIN_PYTHON)))
+    return passed(f"Python {version}")
+
+
+_NO_KUBECTL = Reason("kubectl: {kubectl}; linkerd: {linkerd}", fix="labkit up  # puts it back")
+_NO_LINKERD = Reason("kubectl: {kubectl}; linkerd: {linkerd}")
 
 
 def _tools(lab: LabContext) -> Finding:
     found = {"kubectl": _version(_kubectl(lab)), "linkerd": linkerd_version(lab)}
     text = ", ".join(f"{name} {version}" for name, version in found.items())
-    good = all(v != "not found" and not v.startswith("failed") for v in found.values())
-    return verdict(good, text)
+    missing = [k for k, v in found.items() if v == "not found" or v.startswith("failed")]
+    if missing:
+        return (_NO_KUBECTL if "kubectl" in missing else _NO_LINKERD).seen(**found)
+    return passed(text)
+
+
+_NO_CLOUD = Reason("the cloud {cloud} does not answer", coming=True)
 
 
 def _cloud(lab: LabContext) -> Finding:
-    try:
-        status = lab.cloud.status()
-        price = lab.cloud.quote()
-    except LabkitError as error:
-        return failed(str(error))
+    status = lab.cloud.status()
+    price = lab.cloud.quote()
     if not status["running"]:
-        return failed(f"the cloud {lab.cloud.name} does not answer")
+        return _NO_CLOUD.seen(cloud=lab.cloud.name)
     billed = "billed" if price.billed else "not billed"
     return passed(f"{lab.cloud.name} answers; {price.usd_per_hour:.2f} USD/h, {billed}")
 
@@ -114,23 +125,27 @@ CHECKS = (
         title="Python is new enough",
         clusters=(),
         proves="labkit and its notebooks run",
-        fix="install Python 3.11 or newer and run `make lab` again",
+        fix="make clean install PYTHON=python3.12  # or any from 3.11 on",
         look=_python,
+        reasons=(_OLD_PYTHON,),
     ),
     Check(
         id="00.tools",
         title="kubectl and linkerd answer",
         clusters=CLUSTERS,
         proves="the commands of the chapters can be typed by hand",
-        fix="run the cell with lab.doctor(); on real clouds install the linkerd command",
+        fix="labkit tools install linkerd",
         look=_tools,
+        reasons=(_NO_KUBECTL, _NO_LINKERD),
+        limit_s=2 * COMMAND_TIMEOUT_S,
     ),
     Check(
         id="00.cloud",
         title="the cloud answers and its price is known",
         clusters=CLUSTERS,
         proves="clusters can be created, and nobody is surprised by a bill",
-        fix="`labkit status`; on DigitalOcean export DIGITALOCEAN_TOKEN",
+        fix="labkit up  # labkit doctor says what is missing",
         look=_cloud,
+        reasons=(_NO_CLOUD,),
     ),
 )

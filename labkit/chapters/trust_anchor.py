@@ -4,19 +4,21 @@
 and an issuer with path length 0. Keys stay in the lab's folder with mode 0600.
 """
 
+import shlex
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from labkit import certs
-from labkit.checks import Check, Finding, failed, passed, verdict, warned
+from labkit.checks import Check, Finding, Reason, passed
 from labkit.context import CLUSTERS, LabContext
 from labkit.display import Step, Table
-from labkit.errors import StateError
+from labkit.errors import CertificateError, StateError
 
 ISSUER_VALIDITY = timedelta(hours=8760)
 """One year, as the tutorial asks for (`--not-after 8760h`)."""
 
+PRIVATE = 0o600
 WARN_BEFORE = timedelta(days=60)
 """Linkerd's own check warns from here on."""
 
@@ -98,19 +100,30 @@ def _row(name: str, credential: certs.Credential) -> dict[str, object]:
     }
 
 
+_ANEW = "labkit reset 02; labkit solve 02  # new certificates; Linkerd has to be installed anew"
+_BROKEN_CHAIN = Reason("{what}; {seen}")
+_EXPIRED = Reason("the issuer expired on {day}")
+_ENDS_SOON = Reason("the issuer is valid for {days} more days only", status="warn")
+_READABLE = Reason("{modes}; 0600 is right", fix="chmod 600 {paths}")
+
+
 def _chain(lab: LabContext) -> Finding:
     root, issuer = read(lab, "root"), read(lab, "issuer")
-    certs.verify_chain(issuer.certificate, root.certificate)
+    try:
+        certs.verify_chain(issuer.certificate, root.certificate)
+    except CertificateError as error:
+        return _BROKEN_CHAIN.seen(what=error.what, seen=error.seen)
     return passed(f"issuer {issuer.fingerprint[:11]}… is signed by root {root.fingerprint[:11]}…")
 
 
 def _validity(lab: LabContext) -> Finding:
     issuer = read(lab, "issuer")
     left = issuer.not_after - datetime.now(UTC)
-    text = f"the issuer is valid for {left.days} more days"
     if left < timedelta(0):
-        return failed(f"the issuer expired on {issuer.not_after:%Y-%m-%d}")
-    return warned(text) if left < WARN_BEFORE else passed(text)
+        return _EXPIRED.seen(day=f"{issuer.not_after:%Y-%m-%d}")
+    if left < WARN_BEFORE:
+        return _ENDS_SOON.seen(days=left.days)
+    return passed(f"the issuer is valid for {left.days} more days")
 
 
 def _private(lab: LabContext) -> Finding:
@@ -118,9 +131,12 @@ def _private(lab: LabContext) -> Finding:
     for name in ("root", "issuer"):
         _, key = files(lab, name)
         read(lab, name)
-        modes[key.name] = stat.S_IMODE(key.stat().st_mode)
-    text = ", ".join(f"{name} {mode:04o}" for name, mode in modes.items())
-    return verdict(all(mode == 0o600 for mode in modes.values()), text)
+        modes[key] = stat.S_IMODE(key.stat().st_mode)
+    text = ", ".join(f"{key.name} {mode:04o}" for key, mode in modes.items())
+    open_to_others = [str(key) for key, mode in modes.items() if mode != PRIVATE]
+    if open_to_others:
+        return _READABLE.seen(modes=text, paths=shlex.join(open_to_others))
+    return passed(text)
 
 
 CHECKS = (
@@ -129,23 +145,26 @@ CHECKS = (
         title="the issuer chains to the root",
         clusters=CLUSTERS,
         proves="Linkerd's identity service refuses an issuer that the anchor did not sign",
-        fix="remove the lab's certs folder and run notebook 02_trust_anchor again",
+        fix=_ANEW,
         look=_chain,
+        reasons=(_BROKEN_CHAIN,),
     ),
     Check(
         id="02.validity",
         title="the issuer is valid for long enough",
         clusters=CLUSTERS,
         proves="an expired issuer stops every new proxy",
-        fix="remove issuer.crt and issuer.key from the lab's certs folder, run 02_trust_anchor",
+        fix=_ANEW,
         look=_validity,
+        reasons=(_EXPIRED, _ENDS_SOON),
     ),
     Check(
         id="02.private",
         title="keys are readable by their owner only",
         clusters=CLUSTERS,
         proves="whoever reads the issuer's key can pretend to be any workload",
-        fix="chmod 600 the *.key files in the lab's certs folder",
+        fix="labkit solve 02",
         look=_private,
+        reasons=(_READABLE,),
     ),
 )

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,6 +71,14 @@ def check(
     chapters: Annotated[list[str] | None, typer.Argument(help="chapter numbers, as 01 03")] = None,
     lab_name: LabName = None,
     list_only: Annotated[bool, typer.Option("--list", help="list the checks, run none")] = False,
+    skip_wait: Annotated[
+        bool,
+        typer.Option(
+            "--skip-wait",
+            help="look once; without it, what is still coming up (a rollout, a probe, a scrape) "
+            "is looked at again until it holds or the check's time is over",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the checks of some chapters or all. Exit codes: 0 pass, 1 fail, 2 none ran, 3 warn."""
@@ -78,14 +86,21 @@ def check(
         from labkit.lab import list_checks
 
         rows = list_checks(chapters or [])
-        show(
-            rows if as_json else "\n".join(f"{r['id']}  {r['title']}" for r in rows),
-            as_json=as_json,
-        )
+        show(rows if as_json else "\n".join(map(_declared, rows)), as_json=as_json)
         return
-    report = known_lab(lab_name).run_checks(chapters or [])
+    report = known_lab(lab_name).run_checks(chapters or [], wait=not skip_wait)
     show(report.to_json() if as_json else report, as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+def _declared(check: dict[str, Any]) -> str:
+    from labkit.checks import HERE
+
+    where = ", ".join(check["clusters"]) or HERE
+    return (
+        f"{check['id']}  {check['title']}  [{where}]\n"
+        f"    proves: {check['proves']}; up to {check['limit_s']:g} s"
+    )
 
 
 Chapter = Annotated[str, typer.Argument(metavar="CHAPTER", help="number of a chapter, as 04")]
