@@ -6,13 +6,12 @@ Not a measurement of time: docs/faults.md holds this table, and tests play the s
 import tempfile
 from pathlib import Path
 
-from benchmarks.teardown import load
+from tests.support import fault_scenarios as scenarios
 
 
 def run(*, quick: bool) -> None:
     """Print the table; `quick` makes no difference."""
     del quick
-    scenarios = load("fault_scenarios")
     with (
         tempfile.TemporaryDirectory(prefix="labkit-bench-") as folder,
         scenarios.nasty.nasty_account(Path(folder)) as account,

@@ -1,31 +1,19 @@
 """Does a random lab in a nasty account ever leave anything behind? 200 runs, each from its seed.
 
 The account is emulated, with decoys of look-alike names and tags, random faults, and commands that
-are killed at a random request (tests/random_teardowns.py). Not a measurement of time.
+are killed at a random request (tests/support/random_teardowns.py). Not a measurement of time.
 """
 
-import importlib.util
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
-from types import ModuleType
 
-from benchmarks.measuring import ROOT, print_table
+from benchmarks.measuring import print_table
+from tests.support import random_teardowns as teardowns
 
 RUNS, QUICK_RUNS = 200, 20
 FIRST_SEED = int(os.environ.get("LABKIT_FIRST_SEED", "1"))
-
-
-def load(name: str) -> ModuleType:
-    """A module of the tests, which are no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise RuntimeError(f"tests/{name}.py is missing")
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(*, quick: bool) -> None:
@@ -35,7 +23,6 @@ def run(*, quick: bool) -> None:
         RuntimeError: something was left, doubled or harmed.
     """
     runs = int(os.environ.get("LABKIT_RANDOM_TEARDOWNS") or (QUICK_RUNS if quick else RUNS))
-    teardowns = load("random_teardowns")
     outcomes, wrong = [], []
     started = time.monotonic()
     with (

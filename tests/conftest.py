@@ -1,7 +1,6 @@
 """Settings for all tests, and the `labkit` command as a user runs it."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import shutil
@@ -144,44 +143,41 @@ def wait() -> Callable[..., Any]:
     return wait_until
 
 
-def _helper(name: str) -> Any:
-    """A module beside this one; these tests are no package."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 @pytest.fixture
 def serve_digitalocean(tmp_path):
     """Return the function that runs an emulator; several may run in one test."""
-    return _helper("emulated_digitalocean").serve
+    from tests.support.emulated_digitalocean import serve
+
+    return serve
 
 
 @pytest.fixture
 def digitalocean(tmp_path):
     """An emulator whose clusters become running by themselves."""
-    with _helper("emulated_digitalocean").serve(tmp_path, standalone=True) as server:
+    from tests.support.emulated_digitalocean import serve
+
+    with serve(tmp_path, standalone=True) as server:
         yield server
 
 
 @pytest.fixture
 def contract():
     """The functions that check exchanges; skips without the contract."""
-    module = _helper("emulated_digitalocean")
-    module.require_contract()
-    return module
+    from tests.support import emulated_digitalocean
+
+    emulated_digitalocean.require_contract()
+    return emulated_digitalocean
 
 
 @pytest.fixture(scope="module")
 def open_terminal() -> Iterator[Callable[[dict[str, str], Path], Any]]:
     """`open_terminal(environment, folder)`: a bash to type into; all are closed at the end."""
-    opened: list[Any] = []
+    from tests.support.terminal import Terminal
+
+    opened: list[Terminal] = []
 
     def open_one(environment: dict[str, str], folder: Path) -> Any:
-        opened.append(_helper("terminal").Terminal(environment, folder))
+        opened.append(Terminal(environment, folder))
         return opened[-1]
 
     yield open_one
@@ -192,4 +188,6 @@ def open_terminal() -> Iterator[Callable[[dict[str, str], Path], Any]]:
 @pytest.fixture(scope="session")
 def hostile() -> Any:
     """The module of hostile requests and of what must hold after them."""
-    return _helper("hostile")
+    from tests.support import hostile
+
+    return hostile

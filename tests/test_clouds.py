@@ -13,6 +13,7 @@ from labkit.errors import InputError, LabkitError, StateError
 from labkit.folder import LabFolder
 from labkit.lab import Lab
 from labkit.params import Params
+from tests.support.emulated_digitalocean import TOKEN
 
 
 def kubeconfig(name, *, server="https://192.0.2.1", token="tok-1"):
@@ -55,7 +56,7 @@ def users_kubeconfig(tmp_path, monkeypatch):
 @pytest.fixture
 def digitalocean(digitalocean):
     """The emulated DigitalOcean API with the token it wants."""
-    digitalocean.token = sys.modules["emulated_digitalocean"].TOKEN
+    digitalocean.token = TOKEN
     return digitalocean
 
 

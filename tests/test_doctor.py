@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from types import SimpleNamespace
 
 import keyring
@@ -21,6 +20,7 @@ from labkit.doctor import examine
 from labkit.folder import LabFolder
 from labkit.lab import Lab
 from labkit.params import Params
+from tests.support.emulated_digitalocean import TOKEN
 
 SECRET = "dop_v1_" + "c0ffee" * 10
 
@@ -143,9 +143,8 @@ def account(digitalocean, tmp_path, monkeypatch):
     def asked(**values):
         params = Params(cloud="digitalocean", **values)
         cloud = open_cloud(params, LabFolder.of(params.lab_name))
-        token = sys.modules["emulated_digitalocean"].TOKEN
         cloud._client = DigitalOcean(
-            token, endpoint=digitalocean.endpoint, ca_file=digitalocean.ca_file
+            TOKEN, endpoint=digitalocean.endpoint, ca_file=digitalocean.ca_file
         )
         lab = Lab(params=params, folder=LabFolder.of(params.lab_name), cloud=cloud)
         return {outcome.id: outcome for outcome in examine(lab).outcomes}

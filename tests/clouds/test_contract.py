@@ -4,12 +4,12 @@ The exchanges of real commands are recorded and checked one by one; which operat
 is compared with what is expected, so that a request nobody knows of is seen.
 """
 
-import importlib.util
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+
+from tests.support import nasty_account
 
 EXPECTED = {
     "GET /v2/account",
@@ -38,18 +38,9 @@ NEVER_SENT = {"GET /v2/regions"}
 """Offered by the client, asked by no command: regions come with the Kubernetes options."""
 
 
-def load(name):
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 @pytest.mark.slow
 def test_the_commands_send_what_is_described_and_use_these_operations(tmp_path, contract, capsys):
-    with load("nasty_account").nasty_account(tmp_path) as account:
+    with nasty_account.nasty_account(tmp_path) as account:
         account.add_decoys()
         account.server.faults("cluster_volumes")
         assert account.labkit("doctor", "-p", "cloud=digitalocean").code in (0, 1, 3)

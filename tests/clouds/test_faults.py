@@ -1,35 +1,25 @@
 """Each fault of the account, while a lab comes up and while it goes down."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from labkit.embedded.digitalocean.faults import FAULTS
+from tests.support import fault_scenarios as scenarios
+from tests.support.nasty_account import nasty_account
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "faults.md"
 
 
-def load(name):
-    if name not in sys.modules:
-        path = ROOT / "tests" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-scenarios = load("fault_scenarios")
 PLAYED = [(s, command) for s in scenarios.SCENARIOS for command in scenarios.COMMANDS]
 
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory):
     """One account for all: it must be as before after each scenario."""
-    with load("nasty_account").nasty_account(tmp_path_factory.mktemp("account")) as found:
+    with nasty_account(tmp_path_factory.mktemp("account")) as found:
         found.add_decoys()
         yield found
 

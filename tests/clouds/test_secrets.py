@@ -1,29 +1,18 @@
 """No token and no private key in anything that is kept or shown; what holds one is 0600."""
 
-import importlib.util
 import re
 import stat
-import sys
-from pathlib import Path
 
 import psutil
 import pytest
 
 from labkit.clients.digitalocean import DigitalOcean
 from labkit.errors import CloudError
+from tests.support import nasty_account
 
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 MAY_HOLD_ONE = {"root.key", "issuer.key", "kubeconfig"}
 """Files of a lab that are secret by nature."""
-
-
-def load(name):
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 def files(folder):
@@ -33,7 +22,7 @@ def files(folder):
 @pytest.mark.slow
 def test_a_lab_on_digitalocean_keeps_and_shows_no_secret_but_where_it_belongs(tmp_path):
     shown = []
-    with load("nasty_account").nasty_account(tmp_path) as account:
+    with nasty_account.nasty_account(tmp_path) as account:
         token = account.server.token
         arguments = []
         account.on_request = lambda: arguments.append(

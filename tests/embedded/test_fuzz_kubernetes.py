@@ -5,30 +5,16 @@ Requests are drawn from what the server says of itself (discovery and OpenAPI) a
 """
 
 import base64
-import importlib.util
 import itertools
 import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.hostile import st
 
-def _hostile() -> Any:
-    """The module of hostile requests; these tests are no package."""
-    name = "hostile"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-st = _hostile().st
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NAMES = ("a", "b", "c", "default")

@@ -11,7 +11,7 @@ from labkit.errors import InputError, StateError
 from labkit.latency.dataset import open_samples, write
 from labkit.latency.schema import REQUESTS
 from labkit.runs.comparing import compare_folders
-from tests.run_folders import make_run
+from tests.support.run_folders import make_run
 
 
 def drawn(seed, *, shift=0.0, count=400):

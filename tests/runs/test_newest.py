@@ -10,7 +10,7 @@ import pytest
 
 from labkit import compare_runs
 from labkit.errors import CheckFailed, InputError
-from tests.run_folders import make_run
+from tests.support.run_folders import make_run
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "11_compare_runs.ipynb"
 

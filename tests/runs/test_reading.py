@@ -4,7 +4,7 @@ import pytest
 
 from labkit.errors import InputError
 from labkit.runs.reading import find_runs, read_run
-from tests.run_folders import make_run
+from tests.support.run_folders import make_run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from labkit.runs.report import section, write_report
 from labkit.runs.report.section import commands
 from labkit.runs.sweep.file import load_sweep
 from labkit.runs.sweep.folder import SweepFolder
-from tests.run_folders import make_run
+from tests.support.run_folders import make_run
 
 VOID = {"meta", "img", "br", "hr", "link"}
 

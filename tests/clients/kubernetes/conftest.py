@@ -1,35 +1,18 @@
 """A real API server with pods behind a kubelet, for the clients of Kubernetes and Prometheus."""
 
 import asyncio
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 
-TESTS = next(p for p in Path(__file__).resolve().parents if p.name == "tests")
+from tests.embedded.conftest import account_key, apiserver, cluster_ca, kube
+from tests.support import pods_behind_a_kubelet
 
-
-def _load(name: str, path: Path):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
-    return sys.modules[name]
-
-
-_embedded = _load("embedded_fixtures", TESTS / "embedded" / "conftest.py")
-_pods = _load("pods_behind_a_kubelet", TESTS / "pods_behind_a_kubelet.py")
-cluster_ca = _embedded.cluster_ca
-account_key = _embedded.account_key
-apiserver = _embedded.apiserver
-kube = _embedded.kube
+__all__ = ["account_key", "apiserver", "cluster_ca", "kube"]
 
 
 @pytest.fixture
 async def kubelet(apiserver, kube, tmp_path):
-    running = _pods.Kubelet(apiserver, kube)
+    running = pods_behind_a_kubelet.Kubelet(apiserver, kube)
     await running.start(tmp_path)
     yield running
     await running.stop()
@@ -37,7 +20,7 @@ async def kubelet(apiserver, kube, tmp_path):
 
 @pytest.fixture
 def answering():
-    return _pods.answering
+    return pods_behind_a_kubelet.answering
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support import kubectl_transcripts as transcripts
+
 SESSION = """# A session
 
 ## Files
@@ -44,14 +46,14 @@ exit code: 1
 
 
 @pytest.fixture
-def session(transcripts, tmp_path):
+def session(tmp_path):
     path = tmp_path / "session.md"
     path.write_text(SESSION)
     return transcripts.read(path)
 
 
 @pytest.fixture
-def declared(transcripts, tmp_path):
+def declared(tmp_path):
     def declared(text):
         path = tmp_path / "differences.yaml"
         path.write_text(text)
@@ -69,7 +71,7 @@ def test_a_transcript_is_read(session):
     assert (second.stdout, second.stderr, second.code) == ("", "", 1)
 
 
-def test_an_answer_is_made_comparable(transcripts, session):
+def test_an_answer_is_made_comparable(session):
     assert transcripts.comparable(session.commands[0], node="localhost") == [
         "exit code 0",
         "NAME  READY  STATUS  RESTARTS  AGE",
@@ -94,12 +96,12 @@ def test_an_answer_is_made_comparable(transcripts, session):
         ("at 2026-11-23T00:31:14Z", "at <time>"),
     ],
 )
-def test_only_what_is_volatile_is_replaced(transcripts, session, line, steady):
+def test_only_what_is_volatile_is_replaced(session, line, steady):
     command = replace(session.commands[1], line="kubectl x", stdout=f"{line}\n")
     assert transcripts.comparable(command, node="localhost") == ["exit code 1", steady]
 
 
-def test_a_difference_must_be_declared_for_its_command(transcripts, declared):
+def test_a_difference_must_be_declared_for_its_command(declared):
     rows = declared(
         "[{what: w, reason: r, commands: {7: kubectl x}, recorded: [a+], here: ['b.*']}]"
     )
@@ -109,7 +111,7 @@ def test_a_difference_must_be_declared_for_its_command(transcripts, declared):
     assert transcripts.undeclared(8, ["aa"], ["bcd"], rows) == ["- aa", "+ bcd"]
 
 
-def test_a_declared_difference_must_occur(transcripts, declared):
+def test_a_declared_difference_must_occur(declared):
     rows = declared("[{what: w, reason: r, commands: {7: x, 8: y}, recorded: [a], here: [b, c]}]")
     assert transcripts.undeclared(7, ["a"], ["b"], rows) == []
     missing = [line.rpartition(": ")[2] for line in rows[0].missing()]

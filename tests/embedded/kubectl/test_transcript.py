@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from labkit.certs import create_leaf, read_credential
+from tests.support import kubectl_transcripts as transcripts
 
 HERE = Path(__file__).parent
 CONTRACTS = Path(
@@ -179,7 +180,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_session_is_answered_as_recorded(lab: Path, tmp_path: Path, transcripts):
+def test_the_session_is_answered_as_recorded(lab: Path, tmp_path: Path):
     transcript = transcripts.read(RECORDED)
     assert len(transcript.commands) == 159
     declared = transcripts.read_differences(HERE / "differences.yaml")

@@ -1,7 +1,6 @@
 """Runs the command as its users do: as a process, against a real API server where one is needed."""
 
 import asyncio
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,17 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-TESTS = next(p for p in Path(__file__).resolve().parents if p.name == "tests")
+from tests.support import pods_behind_a_kubelet
+
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-
-
-def _load(name: str):
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
-    return sys.modules[name]
 
 
 def start(*arguments: str, stdin: str = "", kubeconfig: Path | None = None, wait_s: float = 60):
@@ -130,7 +121,7 @@ async def multicluster(control_plane, west, rendered) -> None:
 
 @pytest.fixture
 async def kubelet(apiserver, kube, tmp_path):
-    running = _load("pods_behind_a_kubelet").Kubelet(apiserver, kube)
+    running = pods_behind_a_kubelet.Kubelet(apiserver, kube)
     await running.start(tmp_path)
     yield running
     await running.stop()
@@ -138,7 +129,7 @@ async def kubelet(apiserver, kube, tmp_path):
 
 @pytest.fixture
 def answering():
-    return _load("pods_behind_a_kubelet").answering
+    return pods_behind_a_kubelet.answering
 
 
 @pytest.fixture

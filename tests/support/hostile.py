@@ -1,6 +1,6 @@
 """What hostile clients send, and what a server must still be and do afterwards.
 
-Loaded by the fuzz tests of both APIs. Requests are written to the socket as bytes, so that nothing
+Used by the fuzz tests of both APIs. Requests are written to the socket as bytes, so that nothing
 corrects them on the way. `LABKIT_FUZZ_SECONDS` is how long each API is tried (default: some
 seconds); the long form is in CONTRIBUTING.md.
 """

@@ -6,7 +6,6 @@ node. Loaded by path, like `emulated_digitalocean`; the benchmarks use it too.
 """
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from labkit.certs import create_root
 from labkit.embedded.apiserver.server import ApiServer, ApiServerConfig, User
 from labkit.embedded.digitalocean.state import DigitalOceanState
 from labkit.embedded.kube import KubeClient, path_of
+from tests.support import emulated_digitalocean as emulated
 
 HERE = Path(__file__).resolve().parent
 LAB = "demo"
@@ -34,18 +34,6 @@ _RULE = {
     "target_protocol": "tcp",
     "target_port": 30443,
 }
-
-
-def _emulated():
-    name = "emulated_digitalocean"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-emulated = _emulated()
 
 
 class ServedState(DigitalOceanState):

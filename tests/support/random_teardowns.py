@@ -6,23 +6,10 @@ off, `down` runs to its end, and `audit` has to find nothing. The tests run a fe
 benchmark 200.
 """
 
-import importlib.util
 import random
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-
-def _load(name: str):
-    if name not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-nasty = _load("nasty_account")
+from tests.support import nasty_account as nasty
 
 FAULTS = (
     {"name": "latency", "seconds": 0.05, "times": 20},

@@ -4,23 +4,8 @@ A scenario is data. `play` runs it in an account and answers with one row; docs/
 rows, `python -m benchmarks faults` prints them.
 """
 
-import importlib.util
 import re
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-
-
-def _load(name: str):
-    if name not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-nasty = _load("nasty_account")
 
 
 @dataclass(frozen=True)

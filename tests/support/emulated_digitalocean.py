@@ -24,7 +24,7 @@ from labkit.embedded.digitalocean.app import create_app
 from labkit.embedded.digitalocean.state import DigitalOceanState
 
 TOKEN = "dop_v1_" + "5ec2e7" * 10
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _NAME = "digitalocean-openapi.json"
 
 
