@@ -72,7 +72,7 @@ def to_collector(record: LearnerRecord, collector: Collector) -> None:
     except (requests.RequestException, ValueError) as error:
         raise BoardError(
             f"The board at {collector.url} cannot be reached",
-            seen=_reason(error),
+            seen=reason_of(error),
             fix="ask whether it runs, and for its address",
             retry_after_s=_LATER_S,
         ) from error
@@ -96,7 +96,7 @@ def _refused(status: int, retry_after: str, url: str) -> BoardError:
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The innermost reason: what surrounds it repeats the address with every layer."""
     cause: BaseException = error
     for _ in range(10):
