@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -74,9 +75,11 @@ class Kept:
         try:
             for place in (folder, self.learners):
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _hold(folder / "lock")
-            self.credentials = _credentials(folder / "board.json")
-            self._keys: dict[str, str] = _keys(folder / "keys.json")
+            with ExitStack() as opened:
+                self._lock = opened.enter_context(_hold(folder / "lock"))
+                self.credentials = _credentials(folder / "board.json")
+                self._keys: dict[str, str] = _keys(folder / "keys.json")
+                opened.pop_all()
         except OSError as error:
             raise StateError(
                 f"The board's folder {folder} cannot be used",

@@ -53,6 +53,7 @@ class Row:
         passed: how many chapters are passed.
         spent_min: time on the chapter worked on.
         plan_min: what the plan has for it.
+        due_min: what it has for the chapter to be passed next, which may be a later one.
         age_s: seconds since the last change.
         failing: ids of checks that fail.
         stuck_min: minutes since the last progress when that is more than planned, else None.
@@ -68,6 +69,7 @@ class Row:
     passed: int
     spent_min: float
     plan_min: float | None
+    due_min: float | None
     age_s: float
     failing: tuple[str, ...]
     stuck_min: float | None
@@ -81,8 +83,8 @@ class Row:
             return "done"
         if self.silent:
             return f"silent for {age_text(self.age_s)}"
-        if self.stuck_min is not None and self.plan_min is not None:
-            return f"stuck: {self.stuck_min:.0f} min, plan {self.plan_min:.0f}"
+        if self.stuck_min is not None and self.due_min is not None:
+            return f"stuck: {self.stuck_min:.0f} min, plan {self.due_min:.0f}"
         return ""
 
 
@@ -180,9 +182,9 @@ def _row(sighting: Sighting, numbers: list[str], plan: Mapping[str, float]) -> R
     current = record.chapter(record.at) if record.at else None
     done = record.at is not None and works_on is None
     silent = sighting.age_s > SILENT_S
-    planned = plan.get(works_on) if works_on else None
+    due_min = plan.get(works_on) if works_on else None
     idle_min = _idle_s(sighting) / 60
-    stuck = planned is not None and not done and not silent and idle_min > planned
+    stuck = due_min is not None and not done and not silent and idle_min > due_min
     return Row(
         name=record.shown_name,
         lab=record.lab,
@@ -191,7 +193,8 @@ def _row(sighting: Sighting, numbers: list[str], plan: Mapping[str, float]) -> R
         cells=cells,
         passed=sum(cell.state == "passed" for cell in cells),
         spent_min=current.spent_s / 60 if current else 0.0,
-        plan_min=planned,
+        plan_min=plan.get(record.at) if record.at else None,
+        due_min=due_min,
         age_s=sighting.age_s,
         failing=tuple(check for n in numbers for check in record.chapter(n).failing),
         stuck_min=idle_min if stuck else None,

@@ -24,7 +24,7 @@ from labkit.errors import InputError
 
 SCHEMA = "labkit.progress/1"
 LONGEST_NAME = 60
-IDLE_S = 900.0
+IDLE_S = 1800.0
 """Longest time between two events that counts as work; a longer one is a break, in seconds."""
 
 MOST_CHAPTERS = 40

@@ -46,10 +46,10 @@ def test_reading_before_the_first_step_counts_for_the_chapter_that_is_read(learn
     assert record.chapter("02").spent_s == 300
 
 
-def test_a_break_counts_fifteen_minutes_and_a_clock_set_back_nothing(learner):
+def test_a_break_counts_half_an_hour_and_a_clock_set_back_nothing(learner):
     record = learner.stepped("01", NOON).stepped("01", minutes(120))
-    assert record.chapter("01").spent_s == 15 * 60
-    assert record.stepped("01", minutes(60)).chapter("01").spent_s == 15 * 60
+    assert record.chapter("01").spent_s == 30 * 60
+    assert record.stepped("01", minutes(60)).chapter("01").spent_s == 30 * 60
 
 
 def test_a_look_around_counts_no_failure_of_chapters_that_were_not_begun(learner):
