@@ -11,7 +11,9 @@ from labkit.checking import run_checks
 from labkit.checks import Report
 from labkit.context import LabContext
 from labkit.display import Step, Table
+from labkit.drills import cure_open
 from labkit.errors import InputError
+from labkit.progress import progress
 
 FIRST, LAST = "01", "99"
 """The chapter that makes the clusters, and the one that removes everything."""
@@ -44,6 +46,13 @@ def find(text: str) -> str:
 def needs_clusters(chapter: str) -> bool:
     """Whether a lab at the end of a chapter has clusters."""
     return FIRST <= chapter < LAST
+
+
+def _heal_drills(lab: LabContext) -> None:
+    """A drill that is open would make every step wait in vain."""
+    with progress("Healing drills") as shown:
+        cured = cure_open(lab)
+        shown.update(", ".join(cured) or "none is open")
 
 
 def undo_from(lab: LabContext, chapter: str) -> list[str]:
@@ -87,6 +96,7 @@ def solve(lab: LabContext, chapter: str) -> Step:
         CheckFailed: the chapter's checks do not hold; the first one is named.
     """
     if lab.folder.kubeconfig.exists():
+        _heal_drills(lab)
         undo_from(lab, f"{int(chapter) + 1:02}")
     do_until(lab, chapter)
     checks = [check for module in CHAPTERS for check in module.CHECKS if check.chapter == chapter]
@@ -107,7 +117,10 @@ def _table(report: Report) -> Table:
 
 def reset(lab: LabContext, chapter: str) -> Step:
     """Take a lab back to the start of a chapter that is not the first."""
-    undone = undo_from(lab, chapter) if lab.folder.kubeconfig.exists() else []
+    undone = []
+    if lab.folder.kubeconfig.exists():
+        _heal_drills(lab)
+        undone = undo_from(lab, chapter)
     return Step(
         f"The lab {lab.params.lab_name} is at the start of chapter {chapter}.",
         by_hand=(f"labkit reset {chapter}",),

@@ -10,9 +10,9 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from labkit import catch_up, clouds
+from labkit import catch_up, clouds, drills
 from labkit.chapters import (
     CHAPTERS,
     cleanup,
@@ -29,10 +29,11 @@ from labkit.chapters import (
     trust_anchor,
 )
 from labkit.checking import run_checks
-from labkit.checks import Check, Report, select, show
+from labkit.checks import Check, Finding, Report, select, show
 from labkit.clouds import Costs
 from labkit.context import LabContext
 from labkit.display import Step, Table
+from labkit.drill_log import DrillLog
 from labkit.errors import InputError, StateError
 from labkit.folder import LabFolder, known_labs
 from labkit.learner import note_checks, note_reset, note_solved, note_step
@@ -278,6 +279,7 @@ class Lab(LabContext):
             "running": cloud["running"],
             "clusters": [vars(item) for item in found],
             "processes": cloud["processes"],
+            "open_drills": [item["name"] for item in self.open_drills()],
         }
 
     def tear_down(self) -> dict[str, Any]:
@@ -299,6 +301,7 @@ class Lab(LabContext):
                 stopped = self.cloud.stop()
             for path in (self.folder.kubeconfig, self.folder.chapters_file):
                 path.unlink(missing_ok=True)
+            DrillLog(self.folder).clear()
         return {"deleted": deleted, "leftovers": leftovers, "notes": notes, **stopped}
 
     def wan(self) -> clouds.WanControl:
@@ -348,6 +351,33 @@ class Lab(LabContext):
     def down(self) -> Step:
         """99: everything down."""
         return cleanup.show(self.tear_down())
+
+    # --- drills ---------------------------------------------------------------------------
+
+    def open_drills(self) -> list[dict[str, Any]]:
+        """The drills that are open: name, since (seconds since 1970), hints."""
+        return [
+            {"name": record.name, "since": record.since, "hints": record.hints}
+            for record in DrillLog(self.folder).open()
+        ]
+
+    def drill(self, name: str, what: Literal["start", "hint", "heal"] = "start") -> Step:
+        """Start a drill, ask for its next hint, or heal it.
+
+        Args:
+            name: as `labkit drill --list` tells.
+            what: to do.
+
+        Raises:
+            InputError: there is no such drill.
+            StateError: another one is open, or the lab is not in order.
+        """
+        do = {"start": drills.start, "hint": drills.hint, "heal": drills.heal}[what]
+        return do(self, drills.find(name))
+
+    def verify_drill(self, name: str) -> Finding:
+        """Whether the repair holds, seen on the real thing."""
+        return drills.verify(self, drills.find(name))
 
     # --- chapters -------------------------------------------------------------------------
 
@@ -459,6 +489,10 @@ def status_text(facts: dict[str, Any]) -> str:
     if facts["clusters"]:
         names = ("name", "region", "state", "nodes", "endpoint")
         parts.append(str(Table.of([{n: c[n] for n in names} for c in facts["clusters"]])))
+    parts += [
+        f"the drill {name} is open: `labkit drill {name} --heal` ends it"
+        for name in facts["open_drills"]
+    ]
     if facts["processes"] and isinstance(facts["processes"][0], dict):
         parts.append(str(Table.of(facts["processes"])))
         total = sum(p["pss_mb"] or 0.0 for p in facts["processes"])

@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["Nothing to change", "--rtt, --jitter, --jitter-law or --loss"]),
+        ([], ["Nothing to change", "--rtt, --jitter, --jitter-law, --loss or"]),
         (
             ["--rtt", "5000", "--jitter", "-1", "--loss", "0.5"],
             ["--rtt: must be at most 2000", "--jitter: must be at least 0", "--loss: must be at"],

@@ -80,7 +80,7 @@ def generator(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["checks", "coverage", "dataset"])
+@pytest.mark.parametrize("name", ["checks", "coverage", "dataset", "drills"])
 def test_a_generated_page_is_up_to_date(name):
     page = generator(name).render()
     assert read(f"{name}.md") == page, f"run `python docs/generate_{name}.py`"

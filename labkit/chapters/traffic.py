@@ -1,6 +1,6 @@
 """Chapter 07: the robot in west votes in east."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -104,11 +104,29 @@ def requests(lab: LabContext, cluster: str) -> float:
     else:
         text = lab.linkerd(EAST).proxy_metrics(f"deploy/{GATEWAY}", MULTICLUSTER)
         wanted = {"direction": "outbound", "dst_namespace": NAMESPACE}
+    return total(text, "request_total", wanted)
+
+
+def answered(lab: LabContext) -> float:
+    """Requests to east that were answered well, as vote-bot's proxy has counted them."""
+    text = lab.linkerd(WEST).proxy_metrics(f"deploy/{BOT}", NAMESPACE)
+    wanted = {"direction": "outbound", "dst_target_cluster": EAST, "status_code": "200"}
+    return total(text, "response_total", wanted)
+
+
+def total(text: str, name: str, wanted: Mapping[str, str]) -> float:
+    """Sum of the series of a counter that have some labels.
+
+    Args:
+        text: what proxies tell, in Prometheus' text format.
+        name: of the counter.
+        wanted: labels with their values.
+    """
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name == "request_total" and wanted.items() <= sample.labels.items()
+        if sample.name == name and wanted.items() <= sample.labels.items()
     )
 
 

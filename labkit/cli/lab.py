@@ -17,6 +17,7 @@ from labkit.cli.common import (
     load,
     show,
 )
+from labkit.cli.drill import warn_of_open_drills
 from labkit.errors import InputError
 
 
@@ -88,8 +89,10 @@ def check(
         rows = list_checks(chapters or [])
         show(rows if as_json else "\n".join(map(_declared, rows)), as_json=as_json)
         return
-    report = known_lab(lab_name).run_checks(chapters or [], wait=not skip_wait)
+    lab = known_lab(lab_name)
+    report = lab.run_checks(chapters or [], wait=not skip_wait)
     show(report.to_json() if as_json else report, as_json=as_json)
+    warn_of_open_drills(lab)
     raise typer.Exit(report.exit_code)
 
 

@@ -38,6 +38,12 @@ def set_(
     loss: Annotated[
         float | None, typer.Option(metavar="SHARE", help="share of lost segments, 0 to 0.2")
     ] = None,
+    blackhole: Annotated[
+        bool | None,
+        typer.Option(
+            "--blackhole/--no-blackhole", help="let nothing pass, in either direction; or again"
+        ),
+    ] = None,
     lab_name: LabName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,8 +57,11 @@ def set_(
         "--jitter-law": "wan_jitter_law",
         "--loss": "wan_loss",
     }
-    if all(value is None for value in given.values()):
-        raise InputError("Nothing to change", fix="give --rtt, --jitter, --jitter-law or --loss")
+    if blackhole is None and all(value is None for value in given.values()):
+        raise InputError(
+            "Nothing to change",
+            fix="give --rtt, --jitter, --jitter-law, --loss or --blackhole",
+        )
     found = [
         (option, problem_of(keys[option], value))
         for option, value in given.items()
@@ -64,7 +73,7 @@ def set_(
     state = (
         known_lab(lab_name)
         .wan()
-        .set(rtt_ms=rtt, jitter_ms=jitter, jitter_law=jitter_law, loss=loss)
+        .set(rtt_ms=rtt, jitter_ms=jitter, jitter_law=jitter_law, loss=loss, blackhole=blackhole)
     )
     _show(state, as_json=as_json)
 
@@ -86,6 +95,7 @@ def _show(state: "WanState", *, as_json: bool) -> None:
         "jitter_ms": "jitter, ms",
         "jitter_law": "law of the jitter",
         "loss": "loss, share",
+        "blackhole": "black hole",
     }
     initial, now = vars(state.initial), vars(state.now)
     rows = [
@@ -98,6 +108,8 @@ def _show(state: "WanState", *, as_json: bool) -> None:
 
 
 def _word(value: float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return value if isinstance(value, str) else f"{value:g}"
 
 

@@ -29,6 +29,7 @@ class EmbeddedWan:
         jitter_ms: float | None = None,
         jitter_law: str | None = None,
         loss: float | None = None,
+        blackhole: bool | None = None,
     ) -> WanState:
         """Change what is given; the rest stays. It is in force when this returns."""
         changes: dict[str, Any] = {}
@@ -41,6 +42,8 @@ class EmbeddedWan:
             changes["jitter_law"] = jitter_law
         if loss is not None:
             changes["loss"] = loss
+        if blackhole is not None:
+            changes["blackhole"] = blackhole
         return self._state(self._api.patch(changes))
 
     def reset(self) -> WanState:
@@ -58,4 +61,6 @@ class EmbeddedWan:
     def _values(self, table: dict[str, Any]) -> WanValues:
         own = frozenset(self._pair)
         rtt = next(p["rtt_ms"] for p in table["pairs"] if frozenset((p["a"], p["b"])) == own)
-        return WanValues(rtt, table["jitter_ms"], table["loss"], table["jitter_law"])
+        return WanValues(
+            rtt, table["jitter_ms"], table["loss"], table["jitter_law"], table["blackhole"]
+        )

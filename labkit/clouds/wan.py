@@ -17,12 +17,14 @@ class WanValues:
         jitter_ms: standard deviation of the round trip in ms.
         loss: share of lost segments, seen as retransmission delay.
         jitter_law: distribution of the jitter, as the parameter `wan_jitter_law`.
+        blackhole: nothing passes, in either direction.
     """
 
     rtt_ms: float
     jitter_ms: float
     loss: float
     jitter_law: str = "normal"
+    blackhole: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class WanControl(Protocol):
         jitter_ms: float | None = None,
         jitter_law: str | None = None,
         loss: float | None = None,
+        blackhole: bool | None = None,
     ) -> WanState:
         """Change what is given; the rest stays. It is in force when this returns."""
 

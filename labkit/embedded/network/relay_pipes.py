@@ -61,6 +61,8 @@ class RouteSpec:
             raise ValueError(f"jitter_law must be one of {known}, not {self.jitter_law!r}")
         if not 0 <= self.loss < 1:
             raise ValueError(f"loss must be at least 0 and below 1, not {self.loss!r}")
+        if not isinstance(self.blackhole, bool):
+            raise TypeError(f"blackhole must be true or false, not {self.blackhole!r}")
 
 
 @dataclass

@@ -167,6 +167,7 @@ class WideAreaNetwork:
                         jitter_ms=self.wan.jitter_ms,
                         jitter_law=self.wan.jitter_law,
                         loss=self.wan.loss,
+                        blackhole=self.wan.blackhole,
                         seed=self.wan.seed,
                     )
         return routes

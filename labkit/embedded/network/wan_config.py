@@ -13,7 +13,7 @@ from labkit.embedded.network.relay_pipes import RouteSpec
 from labkit.errors import InputError
 
 SAME_REGION_RTT_MS = 0.5
-_VALUES = ("jitter_ms", "jitter_law", "loss", "seed")
+_VALUES = ("jitter_ms", "jitter_law", "loss", "blackhole", "seed")
 _KEYS = {*_VALUES, "pairs"}
 
 
@@ -26,11 +26,13 @@ class WanConfig:
     jitter_ms: float = 0.0
     jitter_law: str = "normal"
     loss: float = 0.0
+    blackhole: bool = False
+    """Nothing passes between any two regions."""
     seed: int = 7
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "WanConfig":
-        """Read ``{"seed", "jitter_ms", "jitter_law", "loss", "pairs": [{"a", "b", "rtt_ms"}]}``.
+        """Read ``{"pairs": [{"a", "b", "rtt_ms"}], …}``; `…`: the other fields, all optional.
 
         Raises:
             InputError: with every problem.

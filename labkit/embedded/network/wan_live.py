@@ -125,6 +125,8 @@ def _name(pair: frozenset[str]) -> str:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 

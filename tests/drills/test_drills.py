@@ -1,0 +1,178 @@
+"""Every drill on a real lab: it shows, it is mended by hand, it heals, and all is well after.
+
+One lab serves all tests of this module.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from labkit.drill_log import DrillLog
+from labkit.drills import DRILLS, cure_open
+from labkit.lab import Lab, find_lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+KUBECTL = "kubectl --context"
+INJECT = '{"spec":{"template":{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}}}'
+SELECT = '{"spec":{"selector":{"app":"linkerd-gateway"}}}'
+
+REPAIRS = {
+    "unmeshed-client": [f"{KUBECTL} west -n emojivoto patch deploy vote-bot -p '{INJECT}'"],
+    "mirror-label-missing": [
+        f"{KUBECTL} east -n emojivoto label svc web-svc mirror.linkerd.io/exported=true"
+    ],
+    "gateway-unreachable": [
+        (
+            f"{KUBECTL} east -n linkerd-multicluster patch svc linkerd-gateway --type merge"
+            f" -p '{SELECT}'"
+        )
+    ],
+    "wan-black-hole": ["labkit wan set --no-blackhole"],
+}
+"""What a learner types in the end."""
+
+IN_LONG_RUNS_ONLY = {"wan-black-hole"}
+"""Slow, and shown by the failover of the walk."""
+
+
+class OpenLab:
+    """A lab at the end of chapter 07, in this process and as commands."""
+
+    def __init__(self, home):
+        self.home = home
+        self.lab: Lab = find_lab("drills")
+
+    def shell(self, line):
+        """Type a line into a bash that has evaluated `labkit env`."""
+        labkit = " ".join(self.home.argv())
+        done = subprocess.run(
+            [
+                "bash",
+                "-c",
+                f'set -e; labkit() {{ {labkit} "$@"; }}; eval "$(labkit env)"; {line}',
+            ],
+            env=self.home.environment,
+            cwd=self.home.root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def checks(self):
+        """Every check up to chapter 07 that does not hold, with its reason."""
+        report = self.lab.run_checks(["01", "02", "03", "04", "05", "06", "07"])
+        return [f"{one.id}: {one.reason}" for one in report.failures]
+
+
+@pytest.fixture(scope="module")
+def opened(module_home):
+    done = module_home.run("solve", "07", "-p", "lab_name=drills", timeout=400)
+    assert done.returncode == 0, done.stderr
+    before = os.environ.get("LABKIT_HOME")
+    os.environ["LABKIT_HOME"] = str(module_home.root)
+    try:
+        yield OpenLab(module_home)
+    finally:
+        os.environ.pop("LABKIT_HOME")
+        if before is not None:
+            os.environ["LABKIT_HOME"] = before
+        assert module_home.run("down", "--lab-name", "drills").returncode == 0
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_open(opened):
+    """What a test that failed has left must not fail the next one."""
+    cure_open(opened.lab)
+
+
+def test_every_drill_has_a_repair_here():
+    assert set(REPAIRS) == set(DRILLS)
+
+
+@pytest.mark.parametrize("name", list(DRILLS))
+def test_a_drill_shows_is_mended_by_hand_and_heals(opened, name, wait, record_property):
+    if name in IN_LONG_RUNS_ONLY and not os.environ.get("LABKIT_LONG_TESTS"):
+        pytest.skip("set LABKIT_LONG_TESTS=1")
+    drill, lab = DRILLS[name], opened.lab
+    step = lab.drill(name)
+    seen = step.facts["seen_s"]
+    record_property(f"{name}, seconds to symptoms", list(seen.values()))
+    assert list(seen) == [symptom.where for symptom in drill.symptoms]
+    assert drill.title not in str(step)
+    assert lab.status()["open_drills"] == [name]
+    assert [lab.drill(name, "hint").facts["text"] for _ in range(4)] == [
+        *drill.hints,
+        drill.hints[2],
+    ]
+    if name != "proxy-killed":
+        assert lab.verify_drill(name).status == "fail"
+    for line in REPAIRS[name]:
+        opened.shell(line)
+    wait(lambda: lab.verify_drill(name).status == "pass", "the repair to hold", timeout_s=120)
+    step = lab.drill(name, "heal")
+    record_property(f"{name}, seconds to heal", step.facts["seconds"])
+    assert step.facts["state"] == "healed"
+    assert drill.breaks in str(step)
+    assert lab.drill(name, "heal").facts["state"] == "closed"
+    wait(lambda: not opened.checks(), "all checks to pass", timeout_s=60)
+    (record, *_) = [one for one in DrillLog(lab.folder).records() if one.name == name]
+    assert record.hints == 3
+    assert record.verified
+
+
+def test_a_drill_that_was_killed_heals_by_the_command_line(opened, wait):
+    """Killed after the fault, and before the record could tell more."""
+    drill, lab, home = DRILLS["mirror-label-missing"], opened.lab, opened.home
+    record = DrillLog(lab.folder).begin(drill.name, drill.look(lab))
+    drill.inject(lab, record.before)
+    refused = home.run("drill", "unmeshed-client", "--lab-name", "drills")
+    assert refused.returncode == 1
+    assert "mirror-label-missing is open" in refused.stderr
+    assert "the drill mirror-label-missing is open" in home.run("status").stdout
+    wrong = home.run("drill", "--verify")
+    assert wrong.returncode == 1
+    assert "not mended yet" in wrong.stdout
+    checked = home.run("check", "06")
+    assert checked.returncode == 1
+    assert "labkit drill mirror-label-missing --heal" in checked.stderr
+    healed = home.run("drill", "--heal")
+    assert healed.returncode == 0, healed.stderr
+    assert "mirror.linkerd.io/exported" in healed.stdout
+    wait(lambda: not opened.checks(), "all checks to pass", timeout_s=60)
+
+
+def test_a_drill_that_was_killed_before_its_fault_heals(opened):
+    drill, lab = DRILLS["unmeshed-client"], opened.lab
+    DrillLog(lab.folder).begin(drill.name, drill.look(lab))
+    assert json.loads(opened.home.run("drill", "--heal", "--json").stdout)["state"] == "healed"
+    assert opened.checks() == []
+
+
+def test_a_lab_that_is_not_in_order_is_not_broken_further(opened, wait):
+    lab = opened.lab
+    label = "kubectl --context east -n emojivoto label svc web-svc mirror.linkerd.io/exported"
+    opened.shell(f"{label}-")
+    wait(
+        lambda: lab.kubernetes("west").get("v1", "Service", "web-svc-east", "emojivoto") is None,
+        "the mirror to go",
+    )
+    done = opened.home.run("drill", "unmeshed-client")
+    assert done.returncode == 1
+    assert "not in order, and nothing was broken" in done.stderr
+    assert lab.open_drills() == []
+    opened.shell(f"{label}=true")
+    wait(lambda: not opened.checks(), "all checks to pass", timeout_s=60)
+
+
+def test_catching_up_heals_first(opened):
+    opened.lab.drill("unmeshed-client")
+    done = opened.home.run("solve", "07", "--lab-name", "drills", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert opened.lab.open_drills() == []
+    assert opened.checks() == []
