@@ -16,6 +16,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES + LONG)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, a shorter measurement")
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        metavar="WEST-EAST",
+        default=(),
+        help="accuracy: only these pairs of regions, as sfo3-syd1, and no heavy tail",
+    )
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES + LONG]
     if unknown:
@@ -26,7 +33,8 @@ def main() -> None:
         f"{os.cpu_count()} cores, Python {platform.python_version()}, load before: {load}"
     )
     for name in options.names or NAMES:
-        import_module(f"benchmarks.{name}").run(quick=options.quick)
+        more = {"pairs": options.pairs} if name == "accuracy" else {}
+        import_module(f"benchmarks.{name}").run(quick=options.quick, **more)
 
 
 if __name__ == "__main__":

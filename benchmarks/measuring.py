@@ -81,7 +81,12 @@ def median(values: Sequence[float]) -> str:
 
 def met(value: float, target: float) -> str:
     """Whether a target is met, in a word."""
-    return f"≤ {target:g}: {'yes' if value <= target else 'NO'}"
+    return f"≤ {target:g}: {word(value <= target)}"
+
+
+def word(holds: bool) -> str:  # noqa: FBT001 - a predicate
+    """Whether it holds, in a word that is seen when it does not."""
+    return "yes" if holds else "NO"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

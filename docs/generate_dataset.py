@@ -52,6 +52,9 @@ summarise(requests)  # one row per pair of regions and instrument: n, mean, quan
   latencies are the proxy's, times those of arrival here.
 - **Late and dropped sends** of the load are rows: `late_us`, and `outcome` `dropped`. Latencies
   count from the intended time, so they hold the lateness.
+- **One request, two rows**: `number` is a request's place in the load's plan, in the rows of `load`
+  and in those of tap at the generator's proxy. `latency_us` of the one holds `duration_us` of the
+  other and the generator's own share.
 - **Repetitions** are pooled before quantiles are taken; percentiles are never averaged.
 - **Nothing is dropped by outcome**: requests without a response have a row with the reason in
   `outcome` and no latency.

@@ -7,13 +7,19 @@ in the results folder, and every figure is computed from them.
 
 import importlib
 import json
+import logging
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from labkit.chapters import dashboards, load
 from labkit.chapters import latency_recording as recording
 from labkit.chapters.emojivoto import NAMESPACE
+from labkit.chapters.multicluster_link import GATEWAY
+from labkit.chapters.multicluster_link import NAMESPACE as MULTICLUSTER
 from labkit.chapters.traffic import BOT
 from labkit.chapters.vantage import VANTAGES
 from labkit.checks import Check, Finding, Reason, passed
@@ -21,13 +27,19 @@ from labkit.clients.rollouts import wait_for
 from labkit.clients.tap import TapRequest
 from labkit.context import CLUSTERS, EAST, WEST, LabContext
 from labkit.display import Step
-from labkit.errors import StateError
+from labkit.errors import CommandError, StateError
 from labkit.progress import Progress, progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+logger = logging.getLogger(__name__)
+
 SETTLE_TIMEOUT_S = 60.0
+_TAP_LIMIT_S = 24 * 3_600.0
+"""A tap is ended when the measurement is; this is only its last limit."""
+
+Tapping = Future[tuple[TapRequest, ...]]
 
 PAUSE_STEP_S = 5.0
 """How often a pause says how long it still takes: each time is a line in the log."""
@@ -40,14 +52,12 @@ def measure(lab: LabContext) -> Step:
     """Wait for the warm-up, sample with both instruments, keep samples and counters."""
     params = lab.params
     with progress("Measuring") as shown:
-        _pause(params.warmup_seconds, "warm-up, not counted", shown)
-        started, end = time.time(), time.monotonic() + params.measure_seconds
-        with ThreadPoolExecutor(1, thread_name_prefix="tap") as pool:
-            tapping = pool.submit(_tap, lab, float(params.measure_seconds))
-            # Two seconds of imports, while there is nothing to do but wait.
-            importlib.import_module("labkit.chapters.latency_charts")
-            _pause_until(end, "sampling", shown)
-            requests = tapping.result()
+        # Before the warm-up: what takes seconds to start must not do so while it is counted.
+        with _tapping(lab) as (tapping, behind):
+            _pause(params.warmup_seconds, "warm-up, not counted", shown)
+            started = time.time()
+            _pause(params.measure_seconds, "sampling", shown)
+        requests, passed_on = tapping.result(), behind.result()
         ended = time.time()
         wait_for(
             lambda: _scraped(lab, ended),
@@ -62,10 +72,12 @@ def measure(lab: LabContext) -> Step:
         lasting = dashboards.read(lab, window_s=dashboards.SUCCESS_WINDOW_S)
         gateway = [row for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST]
         rows = recording.tapped(lab, requests, started=started)
+        rows += recording.tapped_behind(lab, passed_on, started=started)
         rows += recording.probed(lab, gateway[0] if gateway else None, started=started, at=ended)
         wan = _wan(lab, started - params.warmup_seconds, ended)
         # Afterwards: the figures of the robot's own requests stay the robot's.
-        rows += recording.loaded(lab, load.generate(lab, shown) if params.load_rate else [])
+        if params.load_rate:
+            rows += recording.loaded(lab, load.generate(lab, shown))
     from labkit.latency import dataset, schema
 
     dataset.write(rows, lab.results, schema.REQUESTS)
@@ -117,10 +129,7 @@ def _wan(lab: LabContext, start: float, end: float) -> dict[str, Any] | None:
 
 
 def _pause(seconds: float, what: str, shown: Progress) -> None:
-    _pause_until(time.monotonic() + seconds, what, shown)
-
-
-def _pause_until(until: float, what: str, shown: Progress) -> None:
+    until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         shown.update(f"{what}, {left:.0f} s left")
         time.sleep(min(left, PAUSE_STEP_S))
@@ -138,8 +147,34 @@ def _scraped(lab: LabContext, moment: float) -> tuple[bool, str]:
     return not missing, f"not yet: {', '.join(missing)}" if missing else "all scraped"
 
 
-def _tap(lab: LabContext, seconds: float) -> tuple[TapRequest, ...]:
-    return lab.linkerd(WEST).tap(f"deploy/{BOT}", NAMESPACE, duration_s=seconds)
+@contextmanager
+def _tapping(lab: LabContext) -> Iterator[tuple[Tapping, Tapping]]:
+    """Tap the robot's proxy and the gateway's for the length of the block."""
+    over = threading.Event()
+    with ThreadPoolExecutor(3, thread_name_prefix="tap") as pool:
+        try:
+            # Two seconds of imports, while there is nothing to do but wait.
+            pool.submit(importlib.import_module, "labkit.chapters.latency_charts")
+            yield pool.submit(_tap, lab, over), pool.submit(_tap_gateway, lab, over)
+        finally:
+            over.set()
+
+
+def _tap(lab: LabContext, over: threading.Event) -> tuple[TapRequest, ...]:
+    return lab.linkerd(WEST).tap(
+        f"deploy/{BOT}", NAMESPACE, duration_s=_TAP_LIMIT_S, ended=over.is_set
+    )
+
+
+def _tap_gateway(lab: LabContext, over: threading.Event) -> tuple[TapRequest, ...]:
+    """What the gateway passes on, in µs: viz has whole ms, cut off, which is much of so little."""
+    try:
+        return lab.linkerd(EAST).tap(
+            f"deploy/{GATEWAY}", MULTICLUSTER, duration_s=_TAP_LIMIT_S, ended=over.is_set
+        )
+    except CommandError:  # a gateway that is older than viz cannot be tapped: a warning says so
+        logger.warning("east's gateway cannot be tapped", exc_info=True)
+        return ()
 
 
 def figures(lab: LabContext) -> Step:

@@ -6,11 +6,12 @@ import pandas as pd
 
 from labkit.chapters.dashboards import Golden
 from labkit.chapters.latency import IN_REGION, OVER
-from labkit.chapters.latency_figures import QUANTILES, Measurement
+from labkit.chapters.latency_figures import Measurement
 from labkit.chapters.load import VANTAGE as LOAD_VANTAGE
 from labkit.chapters.vantage import GATEWAY, SERVED, SOURCE
 from labkit.context import LabContext
 from labkit.latency import charts, statistics
+from labkit.latency.agreement import QUANTILES
 from labkit.latency.decomposition import Part, Way, decompose
 
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import pandas as pd
 
+from labkit.chapters import load, load_figures
 from labkit.chapters.dashboards import SIDES, Golden
 from labkit.chapters.latency import MEASUREMENT
-from labkit.chapters.load import LATE_US
-from labkit.chapters.load import VANTAGE as LOAD_VANTAGE
+from labkit.chapters.load_figures import interval
 from labkit.chapters.vantage import GATEWAY, SOURCE, Vantage
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
 from labkit.latency import dataset, histogram, samples, statistics
+from labkit.latency.agreement import QUANTILES
 from labkit.latency.interruptions import interruptions
 from labkit.latency.schema import REQUESTS, SERIES
 from labkit.latency.statistics import Mean
 from labkit.rtt import Rtt, rtt
 
-QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 SMALL_N = 20
 LATE_SHARE = 0.01
 """Share of late sends from which the program warns."""
@@ -49,7 +49,10 @@ class Measurement:
         self.load = requests[(requests["instrument"] == "load") & ~requests["warmup"]]
         self.load_rate: int = lab.params.load_rate
         over = (requests["destination_cluster"] == EAST) & (requests["instrument"] == "tap")
-        self.tap = requests[over]
+        self.tap = requests[over & (requests["vantage"] == SOURCE.name)]
+        counted = requests[over & ~requests["warmup"]]
+        self.behind = counted[counted["vantage"] == GATEWAY.name]
+        self.sidecar = counted[counted["vantage"] == load.SIDECAR]
         self.series_table = dataset.open_samples(lab.results, schema=SERIES).read()
 
     @property
@@ -67,6 +70,11 @@ class Measurement:
     def tap_ms(self) -> list[float]:
         """Latencies of tapped requests west→east."""
         return [float(value) for value in samples.latencies_ms(self.tap[~self.tap["warmup"]])]
+
+    @property
+    def behind_ms(self) -> list[float]:
+        """Latencies of the requests that the gateway passed on, without the way to it."""
+        return [float(value) for value in samples.latencies_ms(self.behind)]
 
     @property
     def load_ms(self) -> list[float]:
@@ -92,7 +100,7 @@ def compute(lab: LabContext) -> dict[str, Any]:
     tap = {name: statistics.quantile(found.tap_ms, q) for name, q in QUANTILES.items()}
     p50 = buckets.bracket(0.50)
     tls = found.tap["tls"]
-    return {
+    figures: dict[str, Any] = {
         "rtt": {
             "value_ms": found.rtt.value_ms,
             "source": found.rtt.source,
@@ -117,10 +125,12 @@ def compute(lab: LabContext) -> dict[str, Any]:
             "viz_n": source.n,
             "vantage": SOURCE.name,
             **{f"{name}_ms": quantile.as_dict() for name, quantile in tap.items()},
+            "in_region_p50_ms": statistics.quantile(found.behind_ms, 0.5).as_dict(),
+            "in_region_vantage": GATEWAY.name,
             "tls_true_share": float(tls.mean()) if len(tls) else None,
             "server_ids": sorted({name for name in found.tap["server_id"] if name}),
         },
-        "load": _load(found),
+        "load": load_figures.compute(found.load, found.sidecar, rate_per_s=found.load_rate),
         "gateway_rtt_ms": found.gateway_rtt_ms,
         "wan_share": {
             "value": _plain(share.value),
@@ -129,56 +139,11 @@ def compute(lab: LabContext) -> dict[str, Any]:
         },
         "success_rate": _golden(found.lasting, "success"),
         "rps": _golden(found.golden, "rps"),
-        "warnings": _warnings(found, source, target, buckets),
+        "warnings": [],
     }
-
-
-def _load(found: Measurement) -> dict[str, Any] | None:
-    """The load generator's figures; None when there was no load."""
-    rows = found.load
-    if not len(rows):
-        return None
-    mean = statistics.mean_of_samples(found.load_ms)
-    late = rows["late_us"].dropna()
-    quantiles = {name: statistics.quantile(found.load_ms, q) for name, q in QUANTILES.items()}
-    outcomes = rows["outcome"].astype("str").value_counts()
-    dropped, truncated = int(outcomes.get("dropped", 0)), int(outcomes.get("truncated", 0))
-    return {
-        "n": mean.n,
-        "rate_per_s": found.load_rate,
-        "intended": len(rows),
-        "without_response": len(rows) - mean.n - dropped - truncated,
-        "dropped": dropped,
-        "truncated": truncated,
-        "late_share": float((late > LATE_US).mean()) if len(late) else 0.0,
-        "late_p99_ms": _plain(float(late.quantile(0.99)) / 1000) if len(late) else None,
-        "connection": str(rows["connection"].iloc[0]),
-        "vantage": LOAD_VANTAGE,
-        "mean_ms": _plain(mean.value_ms),
-        "mean_low_ms": _plain(mean.low_ms),
-        "mean_high_ms": _plain(mean.high_ms),
-        **{f"{name}_ms": quantile.as_dict() for name, quantile in quantiles.items()},
-    }
-
-
-def _load_warnings(load: dict[str, Any] | None) -> list[str]:
-    """What spoils an open model."""
-    if not load:
-        return []
-    found = []
-    if load["late_share"] > LATE_SHARE:
-        found.append(
-            f"load: {load['late_share']:.1%} of the requests were sent more than "
-            f"{LATE_US / 1000:g} ms late; their latencies hold the generator's own delay"
-        )
-    for name, text in (
-        ("dropped", "were never sent"),
-        ("truncated", "are lost: the pod's log was cut; use a lower load_rate or load_seconds"),
-        ("without_response", "had no response and no latency: quantiles are of the others"),
-    ):
-        if load[name]:
-            found.append(f"load: {load[name]} of {load['intended']} requests {text}")
-    return found
+    figures["warnings"] = _warnings(found, source, target, buckets)
+    figures["warnings"] += load_figures.warnings(figures["load"])
+    return figures
 
 
 def _plain(value: float) -> float | None:
@@ -206,7 +171,6 @@ def _warnings(
     warnings = histogram.artefacts(buckets) + _wan_warnings(found.wan)
     for vantage in (SOURCE, GATEWAY):
         warnings += interruptions(found.series(vantage), vantage=vantage.name)
-    warnings += _load_warnings(_load(found))
     named = {"viz mean west→east": source.value_ms}
     if found.tap_ms:
         named["fastest tapped request"] = min(found.tap_ms)
@@ -223,6 +187,10 @@ def _warnings(
         warnings.append(f"tap saw {len(found.tap_ms)} of about {expected:.0f} requests")
     if not math.isfinite(target.value_ms):
         warnings.append("viz has no in-region mean at east's gateway for this window")
+    if found.tap_ms and not found.behind_ms:
+        warnings.append(
+            "tap saw nothing at east's gateway: it is older than viz, or cannot be tapped"
+        )
     return warnings
 
 
@@ -256,21 +224,13 @@ def show(lab: LabContext, figures: dict[str, Any]) -> Step:
         text = "-" if bounds[0] is None else f"({bounds[0]:g}, {bounds[1] or math.inf:g}]"
         rows.append(_row(f"{name} west → east", text, viz["n"], "viz bucket", SOURCE.name))
     rows += [
-        _row(f"{name} west → east", _interval(tap[f"{name}_ms"]), tap["n"], "tap", SOURCE.name)
+        _row(f"{name} west → east", interval(tap[f"{name}_ms"]), tap["n"], "tap", SOURCE.name)
         for name in QUANTILES
     ]
-    if load := figures["load"]:
-        rows.append(_row("mean west → east", load["mean_ms"], load["n"], "load", LOAD_VANTAGE))
-        rows += [
-            _row(
-                f"{name} west → east",
-                _interval(load[f"{name}_ms"]),
-                load["n"],
-                "load",
-                LOAD_VANTAGE,
-            )
-            for name in QUANTILES
-        ]
+    if inside := tap.get("in_region_p50_ms"):
+        rows.append(_row("p50 in region", interval(inside), inside["n"], "tap", GATEWAY.name))
+    for row in load_figures.rows(figures["load"]):
+        rows.append(_row(*row))
     rows.append(
         _row("gateway probe", figures["gateway_rtt_ms"], 1, "probe, last", "controller (west)")
     )
@@ -285,10 +245,3 @@ def show(lab: LabContext, figures: dict[str, Any]) -> Step:
 def _row(what: str, value: object, n: object, source: str, vantage: str) -> dict[str, object]:
     shown = f"{value:.1f}" if isinstance(value, float) else ("-" if value is None else value)
     return {"figure": what, "ms": shown, "n": n, "source": source, "vantage point": vantage}
-
-
-def _interval(figure: dict[str, Any]) -> str:
-    if figure["value"] is None:
-        return f"not enough samples (needs {figure['needed']})"
-    ends = ["?" if figure[end] is None else f"{figure[end]:.1f}" for end in ("low", "high")]
-    return f"{figure['value']:.1f} [{ends[0]}, {ends[1]}]"

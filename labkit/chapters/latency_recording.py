@@ -1,13 +1,13 @@
 """From the instruments to the dataset: requests and counters become rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labkit.chapters import load
-from labkit.chapters.load import LoadRequest
+from labkit.chapters.load import Load
 from labkit.chapters.mtls import GATEWAY_PORT
 from labkit.chapters.multicluster_link import gateway_addresses
-from labkit.chapters.vantage import MIRRORED, PROBE, SOURCE, VANTAGES, Vantage
+from labkit.chapters.vantage import GATEWAY, MIRRORED, PROBE, SOURCE, VANTAGES, Vantage
 from labkit.clients.linkerd_values import Gateway
 from labkit.clients.tap import TapRequest
 from labkit.context import EAST, WEST, LabContext
@@ -40,28 +40,48 @@ def place(lab: LabContext, *, source: str = WEST, destination: str = EAST) -> Ro
     }
 
 
-def tapped(lab: LabContext, requests: Iterable[TapRequest], *, started: float) -> list[Row]:
-    """Rows of tapped requests; those whose response was not seen have no latency."""
+def tapped(
+    lab: LabContext,
+    requests: Iterable[TapRequest],
+    *,
+    started: float,
+    vantage: str = SOURCE.name,
+) -> list[Row]:
+    """Rows of requests tapped in west; those whose response was not seen have no latency."""
     addresses = {f"{ip}:{GATEWAY_PORT}" for ip in gateway_addresses(lab, EAST)}
     places = {name: place(lab, destination=name) for name in (WEST, EAST)}
-    rows = []
-    for request in requests:
-        answered = request.latency_us is not None
-        row = places[EAST if request.destination in addresses else WEST] | {
-            "instrument": "tap",
-            "time_s": request.seen_at_s if answered else started,
-            "vantage": SOURCE.name,
-            "service": request.authority.partition(":")[0],
-            "method": request.method,
-            "path": request.path.partition("?")[0],
-            "status": request.status,
-            "outcome": "response" if answered else "truncated",
-            "latency_us": request.latency_us,
-            "tls": request.is_tls,
-            "server_id": request.server_id,
-        }
-        rows.append(_request(row, started=started))
-    return rows
+    return [
+        _tapped(request, places[EAST if request.destination in addresses else WEST], started)
+        | {"vantage": vantage}
+        for request in requests
+    ]
+
+
+def tapped_behind(lab: LabContext, requests: Iterable[TapRequest], *, started: float) -> list[Row]:
+    """Rows of what east's gateway passed on: the same requests, without the way to it."""
+    here = place(lab, source=GATEWAY.cluster) | {"vantage": GATEWAY.name}
+    passed_on = (request for request in requests if request.direction == GATEWAY.direction)
+    return [_tapped(request, here, started) for request in passed_on]
+
+
+def _tapped(request: TapRequest, here: Row, started: float) -> Row:
+    answered = request.latency_us is not None
+    number = request.headers.get(load.NUMBER_HEADER, "")
+    row = here | {
+        "instrument": "tap",
+        "time_s": request.seen_at_s if answered else started,
+        "service": request.authority.partition(":")[0],
+        "method": request.method,
+        "path": request.path.partition("?")[0],
+        "status": request.status,
+        "outcome": "response" if answered else "truncated",
+        "latency_us": request.latency_us,
+        "duration_us": request.duration_us if answered else None,
+        "number": int(number) if number.isdigit() else None,
+        "tls": request.is_tls,
+        "server_id": request.server_id,
+    }
+    return _request(row, started=started)
 
 
 def probed(lab: LabContext, gateway: Gateway | None, *, started: float, at: float) -> list[Row]:
@@ -84,12 +104,19 @@ def probed(lab: LabContext, gateway: Gateway | None, *, started: float, at: floa
 
 
 def _request(row: Row, *, started: float) -> Row:
-    blank = {"late_us": None, "connection": "", "tls": None, "server_id": ""}
+    blank = {
+        "late_us": None,
+        "duration_us": None,
+        "number": None,
+        "connection": "",
+        "tls": None,
+        "server_id": "",
+    }
     return blank | row | {"warmup": row["time_s"] < started}
 
 
-def loaded(lab: LabContext, requests: Sequence[LoadRequest]) -> list[Row]:
-    """Rows of the load generator's plan; its lead is the warm-up."""
+def loaded(lab: LabContext, found: Load) -> list[Row]:
+    """Rows of the load generator's plan, then those of its sidecar; the lead is the warm-up."""
     here = place(lab) | {
         "instrument": "load",
         "vantage": load.VANTAGE,
@@ -98,20 +125,26 @@ def loaded(lab: LabContext, requests: Sequence[LoadRequest]) -> list[Row]:
         "path": load.PATH,
         "connection": lab.params.load_connections,
     }
-    counted_from = requests[0].due_s + load.LEAD_S if requests else 0.0
+    lead = load.LEAD_S * lab.params.load_rate
+    counted_from = found.requests[0].due_s + load.LEAD_S if found.requests else 0.0
+    rows = [
+        here
+        | {
+            "time_s": request.due_s,
+            "status": request.status,
+            "outcome": request.outcome,
+            "latency_us": request.latency_us,
+            "late_us": request.late_us,
+            "number": request.number,
+        }
+        for request in found.requests
+    ]
+    rows += tapped(lab, found.tapped, started=counted_from, vantage=load.SIDECAR)
+    # By number, where it is known: two machines have two clocks.
     return [
-        _request(
-            here
-            | {
-                "time_s": request.due_s,
-                "status": request.status,
-                "outcome": request.outcome,
-                "latency_us": request.latency_us,
-                "late_us": request.late_us,
-            },
-            started=counted_from,
-        )
-        for request in requests
+        _request(row, started=counted_from)
+        | ({} if row["number"] is None else {"warmup": row["number"] < lead})
+        for row in rows
     ]
 
 

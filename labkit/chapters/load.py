@@ -3,21 +3,29 @@
 vegeta sends at a constant rate whatever the answers do, so that a slow answer delays nobody else's
 question (an open model), and tells when it sent each request. The plan is known from the rate, so
 that latencies count from the intended time, and late and dropped sends are seen. Results come back
-as lines of the pod's log. Deliberately absent: what they mean.
+as lines of the pod's log. The pod's own sidecar is tapped meanwhile, so that each request is seen
+from two places. Deliberately absent: what the results mean.
 """
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.traffic import TARGET
 from labkit.clients.rollouts import wait_for, wait_gone
+from labkit.clients.tap import TapRequest
 from labkit.context import WEST, LabContext
-from labkit.errors import StateError
+from labkit.errors import CommandError, StateError
 from labkit.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 POD = "labkit-load"
 CONTAINER = "vegeta"
@@ -31,6 +39,14 @@ LATE_US = 5_000
 TIMEOUT_S = 10
 START_TIMEOUT_S = 180.0
 VANTAGE = "load generator (west)"
+SIDECAR = "load generator's proxy, outbound (west)"
+"""Vantage point of the tap of its sidecar."""
+
+NUMBER_HEADER = "x-vegeta-seq"
+"""Where vegeta tells a request's number to whoever sees it."""
+
+TAP_RPS = (100, 200)
+"""What tap shows of each second's requests: its own default, and at most."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,19 @@ class LoadRequest:
     latency_us: int | None
     status: int | None
     outcome: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of a load.
+
+    Attributes:
+        requests: the plan, request by request, as the generator tells.
+        tapped: those that the generator's sidecar was seen to send; tap is a sample.
+    """
+
+    requests: tuple[LoadRequest, ...] = ()
+    tapped: tuple[TapRequest, ...] = ()
 
 
 def command(*, rate: int, seconds: int, keepalive: bool) -> str:
@@ -93,8 +122,8 @@ def pod(lab: LabContext) -> dict[str, Any]:
     }
 
 
-def generate(lab: LabContext, shown: Progress) -> list[LoadRequest]:
-    """Run the load from beginning to end and fetch its results; the pod is deleted.
+def generate(lab: LabContext, shown: Progress) -> Load:
+    """Run the load from beginning to end, tap its sidecar, fetch results; the pod is deleted.
 
     Raises:
         LabkitError: the pod does not start or does not end.
@@ -106,13 +135,10 @@ def generate(lab: LabContext, shown: Progress) -> list[LoadRequest]:
     kubernetes.apply([manifest])
     whole_s = LEAD_S + lab.params.load_seconds
     try:
-        wait_for(
-            lambda: _ended(lab),
-            what="the load generator to end",
-            timeout_s=START_TIMEOUT_S + whole_s + TIMEOUT_S,
-            fix=f"kubectl --context west -n {NAMESPACE} describe pod {POD}",
-            report=shown,
-        )
+        _wait(lab, _started, "the load generator to start", timeout_s=START_TIMEOUT_S, shown=shown)
+        with _tapping(lab, timeout_s=whole_s + TIMEOUT_S) as tapping:
+            left_s = whole_s + 2 * TIMEOUT_S
+            _wait(lab, _ended, "the load generator to end", timeout_s=left_s, shown=shown)
         text = kubernetes.logs(POD, NAMESPACE, container=CONTAINER)
         code = _terminated(lab)["exitCode"]
         lines = text.splitlines()
@@ -122,9 +148,48 @@ def generate(lab: LabContext, shown: Progress) -> list[LoadRequest]:
                 seen=lines[-1] if lines else "it wrote nothing",
                 fix="look at load_image in the parameters; `-p load_rate=0` measures without it",
             )
-        return read_results(lines, rate=lab.params.load_rate, seconds=whole_s)
+        plan = read_results(lines, rate=lab.params.load_rate, seconds=whole_s)
+        return Load(tuple(plan), tapping.result())
     finally:
         _remove(lab)
+
+
+def _wait(
+    lab: LabContext,
+    look: Callable[[LabContext], tuple[bool, str]],
+    what: str,
+    *,
+    timeout_s: float,
+    shown: Progress,
+) -> None:
+    fix = f"kubectl --context west -n {NAMESPACE} describe pod {POD}"
+    wait_for(lambda: look(lab), what=what, timeout_s=timeout_s, fix=fix, report=shown)
+
+
+@contextmanager
+def _tapping(lab: LabContext, *, timeout_s: float) -> Iterator[Future[tuple[TapRequest, ...]]]:
+    """Tap the generator's sidecar for the length of the block."""
+    over = threading.Event()
+    default, most = TAP_RPS
+
+    def tap() -> tuple[TapRequest, ...]:
+        try:
+            return lab.linkerd(WEST).tap(
+                f"pod/{POD}",
+                NAMESPACE,
+                duration_s=timeout_s,
+                max_rps=min(most, max(default, 2 * lab.params.load_rate)),
+                ended=over.is_set,
+            )
+        except CommandError:  # the load itself is worth keeping; the figures warn
+            logger.warning("the load generator's sidecar cannot be tapped", exc_info=True)
+            return ()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="tap") as pool:
+        try:
+            yield pool.submit(tap)
+        finally:
+            over.set()
 
 
 def _remove(lab: LabContext) -> None:
@@ -147,7 +212,18 @@ def _terminated(lab: LabContext) -> Mapping[str, Any]:
     return dict(_status(lab).get("terminated") or {})
 
 
+def _started(lab: LabContext) -> tuple[bool, str]:
+    state, seen = _state(lab)
+    return "running" in state or "terminated" in state, seen
+
+
 def _ended(lab: LabContext) -> tuple[bool, str]:
+    state, seen = _state(lab)
+    return "terminated" in state, seen
+
+
+def _state(lab: LabContext) -> tuple[Mapping[str, Any], str]:
+    """The state of its container, and that in words."""
     state = _status(lab)
     waiting = (state.get("waiting") or {}).get("reason")
     if waiting in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
@@ -157,7 +233,7 @@ def _ended(lab: LabContext) -> tuple[bool, str]:
             fix="give another image of vegeta: -p load_image=…",
         )
     seen = "running" if "running" in state else waiting or "starting"
-    return "terminated" in state, f"{seen}, {lab.params.load_rate} requests per second"
+    return state, f"{seen}, {lab.params.load_rate} requests per second"
 
 
 def read_results(lines: Iterable[str], *, rate: int, seconds: int) -> list[LoadRequest]:

@@ -331,6 +331,7 @@ class Linkerd:
         method: str = "",
         authority: str = "",
         max_rps: int = 0,
+        ended: Callable[[], bool] = lambda: False,
     ) -> tuple[TapRequest, ...]:
         """`linkerd viz tap` for a while: a sample of requests with their times.
 
@@ -344,6 +345,7 @@ class Linkerd:
             method: only this HTTP method.
             authority: only this authority.
             max_rps: the tap's own limit on each proxy, 0 for its default of 100.
+            ended: asked several times a second; true ends the tap before its time.
 
         Raises:
             CommandError: tap refused or ended by itself (pods created before viz cannot be tapped).
@@ -353,7 +355,7 @@ class Linkerd:
         def enough(piece: bytes) -> bool:
             for event in stream.feed(piece):
                 joiner.add(event)
-            return n is not None and len(joiner.done) >= n
+            return ended() or (n is not None and len(joiner.done) >= n)
 
         filters = {"to": to, "path": path, "method": method, "authority": authority}
         flags = [f"--{name}={value}" for name, value in filters.items() if value]

@@ -35,7 +35,8 @@ class TapRequest:
         response_bytes: size of the body.
         grpc_status: numeric, 0 for plain HTTP too.
         reset_error: HTTP/2 error code of a reset stream.
-        seen_at_s: when the last event of it arrived here, Unix seconds: tap itself tells no time.
+        headers: of the request, names in small letters; those that the proxy shows.
+        seen_at_s: when the response's start arrived here, Unix seconds: tap itself tells no time.
     """
 
     direction: str
@@ -54,6 +55,7 @@ class TapRequest:
     response_bytes: int | None = None
     grpc_status: int | None = None
     reset_error: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     seen_at_s: float = 0.0
 
     @property
@@ -106,6 +108,10 @@ class TapJoiner:
             server_id=str(peer.get("server_id", "")),
             client_id=str(peer.get("client_id", "")),
             metadata=dict(peer),
+            headers={
+                str(header.get("name", "")).lower(): str(header.get("valueStr", ""))
+                for header in body.get("headers") or []
+            },
         )
 
     def _response(

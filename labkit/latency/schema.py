@@ -145,6 +145,20 @@ REQUESTS = TableSchema(
             "load: how much later than intended it was sent; missing otherwise",
             nullable=True,
         ),
+        Column(
+            "duration_us",
+            pa.int64(),
+            "µs",
+            "tap: request to the end of the response at that proxy; missing otherwise",
+            nullable=True,
+        ),
+        Column(
+            "number",
+            pa.int64(),
+            "-",
+            "load, and tap of its proxy: place in the plan, from 0: both saw the same request",
+            nullable=True,
+        ),
         _word("connection", "load: `kept` (keep-alive) or `new`; empty otherwise"),
         Column(
             "tls", pa.bool_(), "-", "tap: mutual TLS of the mesh; missing otherwise", nullable=True

@@ -201,7 +201,26 @@ def quantile_of(run: KeptRun, instrument: str, name: str) -> Figure:
 
 
 def _tap(run: KeptRun) -> list[Figure]:
-    return [quantile_of(run, "tap", name) for name in QUANTILES]
+    found = [quantile_of(run, "tap", name) for name in QUANTILES]
+    place = word(run.summary, "tap", "in_region_vantage") or "-"
+    inside = pick(run.summary, "tap", "in_region_p50_ms")
+    if isinstance(inside, dict):
+        found.append(_quantile("p50 in region", inside, source="tap", vantage=place))
+    return found
+
+
+def _quantile(name: str, found: dict[str, Any], *, source: str, vantage: str) -> Figure:
+    needed, value = count(found, "needed"), number(found, "value")
+    return Figure(
+        name,
+        value,
+        number(found, "low"),
+        number(found, "high"),
+        n=count(found, "n"),
+        source=f"{source}, single requests",
+        vantage=vantage,
+        note=f"not enough samples, needs {needed}" if value is None and needed else "",
+    )
 
 
 def _load(run: KeptRun) -> list[Figure]:
@@ -225,6 +244,7 @@ def _load(run: KeptRun) -> list[Figure]:
             **place,
         ),
         *(quantile_of(run, "load", name) for name in QUANTILES),
+        *_beside_the_load(load),
         Figure(
             "late sends",
             None if late is None else late * 100,
@@ -234,6 +254,26 @@ def _load(run: KeptRun) -> list[Figure]:
             **place,
         ),
     ]
+
+
+def _beside_the_load(load: dict[str, Any]) -> list[Figure]:
+    """The same requests at the generator's proxy, and what the generator itself adds."""
+    beside = load.get("sidecar")
+    if not isinstance(beside, dict) or not count(beside, "n"):
+        return []
+    place = word(beside, "vantage") or "-"
+    found = [
+        _quantile(f"{name} west → east, to the end", one, source="tap", vantage=place)
+        for name in QUANTILES
+        if isinstance(one := pick(beside, f"{name}_ms"), dict)
+    ]
+    share = pick(beside, "client_p50_ms")
+    if isinstance(share, dict):
+        where = f"{word(load, 'vantage') or '-'}; {place}"
+        found.append(
+            _quantile("the generator's own share, p50", share, source="load − tap", vantage=where)
+        )
+    return found
 
 
 def _others(run: KeptRun) -> list[Figure]:

@@ -33,6 +33,8 @@ REQUEST = PLACE | {
     "outcome": "response",
     "latency_us": 147_123,
     "late_us": None,
+    "duration_us": None,
+    "number": None,
     "connection": "",
     "tls": True,
     "server_id": "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local",

@@ -43,6 +43,8 @@ def requests(root, params, latencies_ms, *, instrument="tap", repetition=1):
         "status": 200,
         "outcome": "response",
         "late_us": None,
+        "duration_us": None,
+        "number": None,
         "connection": "",
         "tls": True,
         "server_id": "gateway",

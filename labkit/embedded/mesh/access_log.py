@@ -27,6 +27,7 @@ _REQUEST: Mapping[str, str] = {
     "path": "%REQ(:PATH)%",
     "agent": "%REQ(USER-AGENT)%",
     "ct": "%REQ(CONTENT-TYPE)%",
+    "seq": "%REQ(X-VEGETA-SEQ)%",
     "status": "%RESPONSE_CODE%",
     "grpc": "%GRPC_STATUS_NUMBER%",
     "flags": "%RESPONSE_FLAGS%",

@@ -14,6 +14,9 @@ from labkit.embedded.mesh.requests import Request
 
 Event = dict[str, Any]
 
+_HEADERS = {"user-agent": "agent", "content-type": "ct", "x-vegeta-seq": "seq"}
+"""Headers of a request that are shown, and their fields in the log: Envoy cannot log them all."""
+
 _BACKLOG = 2000
 """Events kept for a listener that does not read; older ones are dropped, as Linkerd does."""
 
@@ -72,7 +75,7 @@ def events_of(request: Request, stream: int) -> Iterator[Event]:
             "scheme": entry.text("scheme"),
             "authority": entry.text("authority"),
             "path": entry.text("path"),
-            "headers": _headers(request, {"user-agent": "agent", "content-type": "ct"}),
+            "headers": _headers(request, _HEADERS),
         },
     }
     end = {
