@@ -1,7 +1,9 @@
 """Catch-up: a lab at the end or at the start of any chapter, from wherever it is.
 
 For those who fell behind, broke something, or want to do a chapter again. Forwards are the same
-steps that the notebooks take; backwards is each chapter's `undo`, the last chapter first.
+steps that the notebooks take; backwards is each chapter's `undo`, the last chapter first. Whatever
+was there before, the clusters come first: a cloud that was killed is started, a kubeconfig that was
+lost is written again.
 """
 
 from types import ModuleType
@@ -70,19 +72,46 @@ def undo_from(lab: LabContext, chapter: str) -> list[str]:
     return undone
 
 
-def do_until(lab: LabContext, chapter: str) -> list[str]:
-    """Take the steps of all chapters up to one that have not been taken.
+def do_until(lab: LabContext, chapter: str, *, anew: bool = True) -> list[str]:
+    """Take the steps of all chapters up to one.
+
+    Steps look, and do what is missing. Those that only observe (tap, a measurement) would observe
+    again: for chapters that say that theirs are `done`, they are left out.
+
+    Args:
+        lab: any lab.
+        chapter: the last one.
+        anew: whether its own steps are taken in any case.
 
     Returns:
         The numbers of the chapters whose steps ran.
     """
-    done = []
+    ran = []
     for module in CHAPTERS:
-        if number(module) <= chapter and (steps := getattr(module, "STEPS", ())):
-            for step in steps:
-                step(lab)
-            done.append(number(module))
-    return done
+        steps, own = getattr(module, "STEPS", ()), number(module)
+        if own > chapter or not steps:
+            continue
+        done = getattr(module, "done", None)
+        if done is not None and done(lab) and not (anew and own == chapter):
+            continue
+        for step in steps:
+            step(lab)
+        ran.append(own)
+    return ran
+
+
+def before(chapter: str) -> str:
+    """The chapter before one, FIRST at least."""
+    return max([n for n in map(number, CHAPTERS) if n < chapter], default=FIRST)
+
+
+def _take_to_the_end(lab: LabContext, chapter: str, *, anew: bool) -> list[str]:
+    """A lab at the end of a chapter; what was undone."""
+    do_until(lab, FIRST)
+    _heal_drills(lab)
+    undone = undo_from(lab, f"{int(chapter) + 1:02}")
+    do_until(lab, chapter, anew=anew)
+    return undone
 
 
 def solve(lab: LabContext, chapter: str) -> Step:
@@ -95,10 +124,7 @@ def solve(lab: LabContext, chapter: str) -> Step:
     Raises:
         CheckFailed: the chapter's checks do not hold; the first one is named.
     """
-    if lab.folder.kubeconfig.exists():
-        _heal_drills(lab)
-        undo_from(lab, f"{int(chapter) + 1:02}")
-    do_until(lab, chapter)
+    _take_to_the_end(lab, chapter, anew=True)
     checks = [check for module in CHAPTERS for check in module.CHECKS if check.chapter == chapter]
     report = run_checks(lab, checks).require()
     return Step(
@@ -116,11 +142,13 @@ def _table(report: Report) -> Table:
 
 
 def reset(lab: LabContext, chapter: str) -> Step:
-    """Take a lab back to the start of a chapter that is not the first."""
-    undone = []
-    if lab.folder.kubeconfig.exists():
-        _heal_drills(lab)
-        undone = undo_from(lab, chapter)
+    """Bring a lab to the start of a chapter that is not the first: to the end of the one before.
+
+    Args:
+        lab: any lab.
+        chapter: a number, as `find` gives it.
+    """
+    undone = _take_to_the_end(lab, before(chapter), anew=False)
     return Step(
         f"The lab {lab.params.lab_name} is at the start of chapter {chapter}.",
         by_hand=(f"labkit reset {chapter}",),

@@ -39,4 +39,6 @@ CHAPTERS: tuple[ModuleType, ...] = (
 
 Those that change something also have `STEPS`, in the notebook's order, and `undo`, which takes the
 lab back to the chapter's start, may be called at any time, and never touches another chapter.
+Where steps only observe, `done` says whether what they saw is kept: catch-up on the way to a later
+chapter does not observe again.
 """

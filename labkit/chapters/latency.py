@@ -278,6 +278,11 @@ def _instruments_agree(lab: LabContext) -> Finding:
 STEPS = (measure,)
 
 
+def done(lab: LabContext) -> bool:
+    """Whether there are figures."""
+    return bool(lab.recorded("latency"))
+
+
 def undo(lab: LabContext) -> None:
     """Forget the figures; the files of the measurement stay until the next one."""
     lab.forget("latency")

@@ -213,6 +213,12 @@ def _result(lab: LabContext, name: str, shown: Any) -> dict[str, Any]:
 STEPS = (tap, try_intruders)
 
 
+def done(lab: LabContext) -> bool:
+    """Whether requests were tapped, and the intruders sent."""
+    kept = lab.folder.recall()
+    return "tap" in kept and "intruders" in kept
+
+
 def undo(lab: LabContext) -> None:
     """Remove the intruders, and forget what was seen."""
     lab.require_own(WEST, INTRUDERS)

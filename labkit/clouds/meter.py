@@ -6,7 +6,7 @@ when the cloud says so. Deliberately absent: the cloud's invoice, which alone co
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -156,6 +156,19 @@ class Meter:
             write_private(self.path, json.dumps(rows, indent=1).encode())
         return self.read()
 
+    def take_over(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Count in what an earlier lab of the same run had: items of its receipt.
+
+        Raises:
+            OSError: the lab's folder cannot be written.
+        """
+        current = self._entries()
+        known = {entry.charge.id for entry in current}
+        earlier = [_entry_of(row) for row in rows if row["id"] not in known]
+        if earlier:
+            kept = [_entry_json(entry) for entry in (*earlier, *current)]
+            write_private(self.path, json.dumps(kept, indent=1).encode())
+
     def reset(self) -> None:
         """Begin anew, for a new lab of the same name."""
         self.path.unlink(missing_ok=True)
@@ -194,7 +207,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry_of(row: dict[str, Any]) -> Entry:
+def _entry_of(row: Mapping[str, Any]) -> Entry:
     price = Price(
         Decimal(row["usd_per_hour"]),
         Decimal(row["usd_per_month"]),

@@ -6,6 +6,7 @@
       notebooks/      executed, in order
       charts/         PNG and SVG
       samples/        raw samples and the metric snapshot (Parquet)
+      checkpoints/    what went through, so that a run that was cut off goes on from there
       params.json  versions.json  facts.json  summary.json  receipt.json  report.html  run.log
 """
 
@@ -21,6 +22,7 @@ from labkit import __version__
 from labkit.errors import StateError
 from labkit.params import Params
 from labkit.progress import RUN_LOG
+from labkit.runs.checkpoints import Checkpoints
 
 FREE_SPACE_MB = 50
 """What a run may need; a run takes about 5 MB."""
@@ -72,6 +74,11 @@ class RunFolder:
                 fix="free space, or give another folder with --runs",
             )
         return cls(root.resolve())
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What the run has completed."""
+        return Checkpoints(self.root)
 
     @property
     def log(self) -> Path:

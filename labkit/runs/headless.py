@@ -1,21 +1,19 @@
 """A headless run: every notebook in order, teardown whatever happens, figures and a report.
 
 The teardown is in `finally`: after a failing notebook, after Ctrl-C, after SIGTERM. The run
-folder is kept in every case, and says how the run ended.
+folder is kept in every case, and says how the run ended. A run that was cut off goes on from there
+by `labkit/runs/resuming.py`.
 """
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -28,6 +26,7 @@ from labkit.lab import Lab
 from labkit.params import Params, to_papermill
 from labkit.runs import receipt, report, summary
 from labkit.runs.folder import RunFolder
+from labkit.runs.interrupting import echo, insisting, terminate_as_interrupt
 from labkit.runs.kernels import Kernels
 from labkit.runs.notebooks import execute, find_notebooks
 
@@ -37,8 +36,6 @@ UNDISTURBED = {"10_latency"}
 
 SECRET_LENGTH = 8
 """Shorter values are no tokens, and replacing them would garble a notebook."""
-
-TAIL_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -79,37 +76,75 @@ def run_lab(
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
             written.
     """
-    chapters = [
-        chapter for chapter in find_notebooks(notebooks) if not (keep and chapter.stem == CLEANUP)
-    ]
+    chapters = to_run(notebooks, keep=keep)
     _refuse_a_running_lab(params)
     require_consent(Lab.of(params).cloud, params)
     folder = RunFolder.create(runs, params, name=name)
     LabFolder.of(params.lab_name).write_params(params)
     Lab.of(params).meter.reset()
-    timings: dict[str, float] = {}
+    with folder.checkpoints.locked():
+        return attempt(folder, params, chapters, keep=keep, caveats=caveats)
+
+
+def attempt(
+    folder: RunFolder,
+    params: Params,
+    chapters: Sequence[Path],
+    *,
+    keep: bool,
+    caveats: Sequence[str] = (),
+    prepare: Callable[[], None] = lambda: None,
+) -> RunResult:
+    """Run notebooks that are left, tear down, and write what the run has shown so far.
+
+    Args:
+        folder: the run folder, locked by the caller.
+        params: validated parameters.
+        chapters: the notebooks that have no checkpoint yet.
+        keep: leave the lab up at the end.
+        caveats: as for `run_lab`.
+        prepare: brings the lab to the end of the chapter before.
+    """
+    checkpoints = folder.checkpoints
+    timings = {name: point.seconds for name, point in checkpoints.read().items()}
     error: BaseException | None = None
     teardown: dict[str, Any] = {}
-    _say(f"run folder: {_short(folder.root)}")
-    with _environment(folder, params), _echo(folder.log), terminate_as_interrupt():
+    _say(f"run folder: {short(folder.root)}")
+    with _environment(folder, params), echo(folder.log), terminate_as_interrupt():
         try:
+            checkpoints.begin(caveats)
+            prepare()
             _run_chapters(chapters, folder, params, timings)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
             error = caught
-            _log(folder, f"✘ {str(caught) or 'interrupted'}")
+            log(folder, f"✘ {str(caught) or 'interrupted'}")
         finally:
             if not keep:
                 teardown = _tear_down(params, folder)
     error = error or _teardown_problem(teardown, folder)
-    content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
-    content["warnings"] = [*content["warnings"], *caveats]
-    costs = Lab.of(params).cost()
-    content["cost"] = receipt.in_summary(costs)
     with suppress(OSError):
-        receipt.write(folder, costs)
+        at = next((path.stem for path in chapters if path.stem not in checkpoints.read()), None)
+        told = None if error is None else str(error).partition("\n")[0] or "interrupted"
+        checkpoints.end(notebook=at if error else None, error=told)
+    content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
+    meter = Lab.of(params).meter
+    with suppress(OSError):
+        meter.take_over(receipt.items(folder))
+    content["cost"] = receipt.in_summary(meter.read())
+    with suppress(OSError):
+        receipt.write(folder, meter.read())
         folder.summary.write_text(json.dumps(content, indent=1))
         report.write(folder, content)
     return RunResult(folder.root, content, error)
+
+
+def to_run(notebooks: Path, *, keep: bool) -> list[Path]:
+    """The notebooks of a run, in order.
+
+    Raises:
+        StateError: there are none.
+    """
+    return [path for path in find_notebooks(notebooks) if not (keep and path.stem == CLEANUP)]
 
 
 def _refuse_a_running_lab(params: Params) -> None:
@@ -145,7 +180,7 @@ def _run_chapter(
     ahead: bool,
 ) -> None:
     started = time.monotonic()
-    _log(folder, f"▶ {chapter.stem}")
+    log(folder, f"▶ {chapter.stem}")
     try:
         execute(
             chapter,
@@ -157,7 +192,8 @@ def _run_chapter(
         )
     finally:
         timings[chapter.stem] = round(time.monotonic() - started, 2)
-    _log(folder, f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
+    folder.checkpoints.keep(chapter, timings[chapter.stem])
+    log(folder, f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
 
 
 def hidden_paths(params: Params, run_folder: Path) -> dict[str, str]:
@@ -186,43 +222,22 @@ def known_secrets(params: Params) -> dict[str, str]:
 
 
 def _tear_down(params: Params, folder: RunFolder) -> dict[str, Any]:
-    _log(folder, "▶ teardown")
+    log(folder, "▶ teardown")
     started = time.monotonic()
     try:
-        with _insisting(folder):
+        with insisting(lambda line: log(folder, line)):
             result: dict[str, Any] = Lab.of(params).tear_down()
     except (LabkitError, KeyboardInterrupt) as caught:
         interrupted = StateError("The teardown was interrupted", fix=_again(folder))
         error = caught if isinstance(caught, LabkitError) else interrupted
-        _log(folder, f"✘ teardown: {error}")
+        log(folder, f"✘ teardown: {error}")
         return {"processes_left": _processes(params), "leftovers": None, "error": str(error)}
-    _log(folder, f"✔ teardown ({time.monotonic() - started:.1f} s)")
+    log(folder, f"✔ teardown ({time.monotonic() - started:.1f} s)")
     return result
 
 
 def _again(folder: RunFolder) -> str:
-    return f"run `labkit down --from-run {_short(folder.root)}` until it succeeds"
-
-
-@contextmanager
-def _insisting(folder: RunFolder) -> Iterator[None]:
-    """Go on through the first Ctrl-C or SIGTERM: half a teardown leaves what is billed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def first(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        _log(folder, "… the teardown goes on; interrupt once more to end it and leave things")
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-    before = {one: signal.signal(one, first) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    return f"run `labkit down --from-run {short(folder.root)}` until it succeeds"
 
 
 def _processes(params: Params) -> list[Any]:
@@ -260,52 +275,8 @@ def _environment(folder: RunFolder, params: Params) -> Iterator[None]:
         os.environ.update(before)
 
 
-@contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the run like Ctrl-C, so that the teardown runs; a second one changes nothing."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        # Asked once is enough, the lab is to go down; SIG_IGN would pass on to commands.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _echo(log: Path) -> Iterator[None]:
-    """Show the run's log on standard error while kernels write it."""
-    ended = threading.Event()
-    log.touch()
-
-    def tail() -> None:
-        with log.open() as file:
-            while True:
-                last = ended.is_set()
-                sys.stderr.write(file.read())
-                sys.stderr.flush()
-                if last:
-                    return
-                ended.wait(TAIL_INTERVAL_S)
-
-    thread = threading.Thread(target=tail, name="run log", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _log(folder: RunFolder, line: str) -> None:
+def log(folder: RunFolder, line: str) -> None:
+    """A line for the run's log, with its UTC time."""
     with suppress(OSError), folder.log.open("a") as log:
         log.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
 
@@ -314,7 +285,8 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """A path as a person would type it here."""
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -32,6 +32,14 @@ def write(folder: RunFolder, costs: Costs) -> dict[str, Any]:
     return content
 
 
+def items(folder: RunFolder) -> list[dict[str, Any]]:
+    """What an earlier attempt of the run had; nothing when there was none, or it was killed."""
+    try:
+        return list(json.loads(folder.receipt.read_text())["items"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def in_summary(costs: Costs) -> dict[str, Any]:
     """What summary.json says of it."""
     return {

@@ -5,11 +5,14 @@ measured is null, never zero. New fields may be added; existing ones keep their 
 """
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from labkit.context import FACTS
 from labkit.params import Params
 from labkit.rtt import rtt
+from labkit.runs.checkpoints import Attempt
 from labkit.runs.folder import RunFolder, versions
 
 SCHEMA = "labkit.summary/1"
@@ -32,7 +35,7 @@ def build(
         teardown: what the teardown found.
         error: what ended the run early.
     """
-    facts = _recorded(folder)
+    facts, attempts = _recorded(folder), folder.checkpoints.attempts()
     measured = facts.get("latency") or {}
     known = rtt(params.west_region, params.east_region, override_ms=params.wan_rtt_ms)
     way = measured.get("rtt") or {}  # it may have been set live, and then the measurement knows
@@ -59,12 +62,29 @@ def build(
         "mirror": facts.get("mirror"),
         "mtls": facts.get("mtls"),
         "checks": [item for items in (facts.get("checks") or {}).values() for item in items],
-        "warnings": measured.get("warnings") or [],
+        "warnings": [*(measured.get("warnings") or []), *_caveats(attempts)],
+        "attempts": [
+            {"began": a.began, "ended": a.ended, "notebook": a.notebook, "error": a.error}
+            for a in attempts
+        ],
         "timings_s": timings,
         "processes_left": len(teardown.get("processes_left") or []) if teardown else None,
         "billable_left": teardown.get("leftovers") if teardown else None,
         "cost": None,
     }
+
+
+def _caveats(attempts: Sequence[Attempt]) -> list[str]:
+    """What a reader must know of how a run was made: interruptions, and what its maker said."""
+    said = dict.fromkeys(caveat for attempt in attempts for caveat in attempt.caveats)
+    cuts = [
+        f"interrupted at {before.notebook or 'the teardown'} ({before.error}), "
+        f"resumed {after.began}"
+        for before, after in pairwise(attempts)
+    ]
+    if cuts:
+        cuts.append("notebooks before an interruption ran on the lab as it was then; times add up")
+    return [*said, *cuts]
 
 
 def _recorded(folder: RunFolder) -> dict[str, Any]:

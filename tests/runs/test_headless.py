@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 
-import nbformat
 import pytest
 
 from labkit.folder import LabFolder
@@ -18,48 +17,7 @@ from labkit.runs.headless import hidden_paths, known_secrets
 
 pytestmark = pytest.mark.timeout(180)
 
-KERNELSPEC = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-OPEN = "from labkit import open_lab\nlab = open_lab(lab_name=lab_name)"
-START = (OPEN, "lab.cloud.start()\nlab.cloud.status()['running']")
 NAME = "headless"
-
-
-class Runs:
-    """A folder of notebooks and the command that runs them."""
-
-    def __init__(self, home):
-        self.home = home
-        self.notebooks = home.root / "notebooks"
-        self.notebooks.mkdir()
-        self.add("00_start", *START)
-
-    def add(self, name, *sources):
-        parameters = nbformat.v4.new_code_cell('lab_name = "x"', metadata={"tags": ["parameters"]})
-        cells = [parameters, *(nbformat.v4.new_code_cell(source) for source in sources)]
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNELSPEC)
-        nbformat.write(notebook, self.notebooks / f"{name}.ipynb")
-
-    def arguments(self, *more):
-        return ("run", "-p", f"lab_name={NAME}", "--notebooks", str(self.notebooks), *more)
-
-    def run(self, *more, **kwargs):
-        return self.home.run(*self.arguments(*more), **kwargs)
-
-    @property
-    def folder(self):
-        (found,) = (self.home.root / "runs").iterdir()
-        return found
-
-    @property
-    def summary(self):
-        return json.loads((self.folder / "summary.json").read_text())
-
-
-@pytest.fixture
-def runs(home):
-    yield Runs(home)
-    if (home.root / NAME / "lab.json").exists():
-        home.run("down", "--lab-name", NAME)
 
 
 def assert_nothing_is_left(home):
@@ -97,7 +55,7 @@ def test_a_failing_notebook_is_named_and_the_teardown_runs(runs):
 @pytest.mark.slow
 def test_with_keep_the_lab_stays_after_a_failure(runs):
     runs.add("01_fail", "1 / 0")
-    runs.add("99_cleanup", OPEN, "lab.down()")
+    runs.add("99_cleanup", runs.OPEN, "lab.down()")
     assert runs.run("--keep").returncode == 1
     assert runs.summary["processes_left"] is None
     assert runs.home.json("status", "--lab-name", NAME)["running"] is True
@@ -132,8 +90,8 @@ def test_a_signal_ends_the_run_with_a_teardown_and_exit_code_130(runs, wait, num
 
 @pytest.mark.slow
 def test_a_run_that_goes_well_ends_with_0_and_hides_the_machine(runs):
-    runs.add("01_look", OPEN, "print(lab.folder.root)", "import sys; print(sys.prefix)")
-    runs.add("99_cleanup", OPEN, "lab.down()")
+    runs.add("01_look", runs.OPEN, "print(lab.folder.root)", "import sys; print(sys.prefix)")
+    runs.add("99_cleanup", runs.OPEN, "lab.down()")
     done = runs.run("--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "passed"

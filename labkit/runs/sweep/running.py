@@ -18,7 +18,7 @@ from labkit.clouds import affordable
 from labkit.clouds.costs import usd
 from labkit.errors import LabkitError, StateError
 from labkit.lab import Lab
-from labkit.runs.headless import terminate_as_interrupt
+from labkit.runs.interrupting import terminate_as_interrupt
 from labkit.runs.sweep import results
 from labkit.runs.sweep.attempt import Job, Outcome
 from labkit.runs.sweep.folder import SweepFolder
