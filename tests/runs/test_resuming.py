@@ -59,7 +59,7 @@ def test_a_run_goes_on_at_the_notebook_that_failed_in_the_same_folder(runs):
     assert "▶ resumed at 00_u_fail" in after
     assert log not in done.stderr, "what was shown before is not shown again"
     (cut, *_) = runs.summary["warnings"]
-    assert cut.startswith("interrupted at 00_u_fail (00_u_fail.ipynb, cell 3")
+    assert cut.startswith("interrupted at 00_u_fail (00_u_fail.ipynb, cell 4")
     assert "resumed" in (runs.folder / "report.html").read_text()
 
     again = resume(runs)
