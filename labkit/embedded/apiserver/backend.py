@@ -1,5 +1,7 @@
 """What all request handlers of one API server share: its settings, store, resources and rules."""
 
+import functools
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,7 +49,12 @@ class ApiServerConfig:
 
 def now() -> str:
     """The time as metadata has it: seconds, UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _text_of_time(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _text_of_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_uid() -> str:

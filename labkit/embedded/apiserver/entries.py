@@ -1,5 +1,6 @@
 """What the store hands out: objects with their JSON, events, and the error of a lost history."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,4 +78,9 @@ def cut_of(obj: Object) -> int:
 
 
 def _head(obj: Object) -> bytes:
-    return to_json({"kind": obj["kind"], "apiVersion": obj["apiVersion"]})[:-1] + b","
+    return _head_of(obj["kind"], obj["apiVersion"])
+
+
+@functools.lru_cache(maxsize=1000)
+def _head_of(kind: str, api_version: str) -> bytes:
+    return to_json({"kind": kind, "apiVersion": api_version})[:-1] + b","

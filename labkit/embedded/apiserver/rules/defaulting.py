@@ -44,9 +44,12 @@ class Branch:
                 obj[name] = found
         for key, branch in self.below.items():
             found = obj.get(key)
-            for item in found if isinstance(found, list) else (found,):
-                if isinstance(item, dict):
-                    branch.fill(item)
+            if isinstance(found, dict):
+                branch.fill(found)
+            elif isinstance(found, list):
+                for item in found:
+                    if isinstance(item, dict):
+                        branch.fill(item)
 
 
 @functools.cache

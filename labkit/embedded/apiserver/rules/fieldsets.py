@@ -6,6 +6,7 @@ A set is a tree of dicts: `{"f:spec": {"f:replicas": {".": {}}}}`. Here every me
 """
 
 import json
+import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from labkit.embedded.apiserver.rules.schemas import Schema
 
 FieldSet = dict[str, Any]
 MEMBER = "."
+_CONTAINERS = (dict, list)
 _LEAF: FieldSet = {MEMBER: {}}
 """A member with nothing below it; shared, because nobody changes a set in place."""
 _text_of_key = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -71,18 +73,19 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str) and value.isascii() and value.replace("-", "").isalnum()
 
 
-def children(value: Any, schema: Schema) -> Iterator[tuple[str, Any, Schema]]:
-    """Yields (path element, value, schema) of everything one level below a container."""
+def children(value: Any, schema: Schema) -> list[tuple[str, Any, Schema]]:
+    """Returns (path element, value, schema) of everything one level below a container."""
     if isinstance(value, dict):
         properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
-        for key, item in value.items():
-            part = properties.get(key, extra)
-            yield f"f:{key}", item, part if isinstance(part, dict) else {}
-    elif isinstance(value, list):
+        if not isinstance(extra, dict):
+            extra = {}
+        found = [(f"f:{key}", item, properties.get(key, extra)) for key, item in value.items()]
+        return found
+    if isinstance(value, list):
         items = schema.get("items")
-        for item in value:
-            part = items if isinstance(items, dict) else {}
-            yield element_key(item, schema), item, part
+        part = items if isinstance(items, dict) else {}
+        return [(element_key(item, schema), item, part) for item in value]
+    return []
 
 
 def fields_of(value: Any, schema: Schema) -> FieldSet:
@@ -117,7 +120,7 @@ def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
         known = before.get(key, _ABSENT)[0]
         if known is not None and known == item:  # most of an object, and quickly seen
             continue
-        exists = key in before or (key in given and isinstance(item, dict | list))
+        exists = key in before or (key in given and isinstance(item, _CONTAINERS))
         _compare_one(key, (known, item, part), exists=exists, changed=changed, removed=removed)
     for key, (item, part) in before.items():
         if key not in after:
@@ -138,7 +141,7 @@ def _added(new: Any, schema: Schema) -> FieldSet:
     result: FieldSet = {}
     given = _given(schema)
     for key, item, part in children(new, schema):
-        if not isinstance(item, dict | list):
+        if not isinstance(item, _CONTAINERS):
             result[key] = _LEAF
         elif key not in given:
             result[key] = _all_fields(item, part)
@@ -149,6 +152,41 @@ def _added(new: Any, schema: Schema) -> FieldSet:
     return result
 
 
+def wire_of_new(new: Any, schema: Schema, ignored: FieldSet) -> FieldSet:
+    """Returns the wire form of the fields that whoever creates an object of a built-in kind owns.
+
+    That is `encode(without(compare({}, new, schema)[0], ignored))` at a third of the cost: most
+    objects are created far more often than anybody disputes their fields.
+    """
+    result: FieldSet = {}
+    given = _given(schema)
+    for key, item, part in sorted(children(new, schema), key=_FIRST):
+        skipped = ignored.get(key, _NOTHING)
+        if key in ignored and not skipped:
+            continue
+        if not isinstance(item, _CONTAINERS):
+            result[key] = {}
+        elif key not in given:
+            result[key] = _wire_of_all(item, part)
+        elif is_atomic(item, part):
+            result[key] = {}
+        elif below := wire_of_new(item, part, skipped):
+            result[key] = below
+    return result
+
+
+def _wire_of_all(value: Any, schema: Schema) -> FieldSet:
+    """Returns the wire form of `_all_fields`."""
+    if not value or is_atomic(value, schema):
+        return {}
+    result: FieldSet = {MEMBER: {}}
+    for key, item, part in sorted(children(value, schema), key=_FIRST):
+        result[key] = _wire_of_all(item, part) if isinstance(item, _CONTAINERS) else {}
+    return result
+
+
+_FIRST = operator.itemgetter(0)
+_NOTHING: FieldSet = {}
 _ABSENT = (None, None)
 
 
@@ -176,11 +214,11 @@ def _compare_one(
 
 def _all_fields(value: Any, schema: Schema) -> FieldSet:
     """Returns a value's own membership and that of everything below it."""
-    if not isinstance(value, dict | list) or is_atomic(value, schema):
+    if not isinstance(value, _CONTAINERS) or is_atomic(value, schema):
         return _LEAF
     result: FieldSet = {MEMBER: {}}
     for key, item, part in children(value, schema):
-        result[key] = _all_fields(item, part) if isinstance(item, dict | list) else _LEAF
+        result[key] = _all_fields(item, part) if isinstance(item, _CONTAINERS) else _LEAF
     return result
 
 
@@ -267,7 +305,7 @@ def encode(fields: FieldSet) -> FieldSet:
     """Returns the wire form: a member without anything below it is `{}`."""
     if len(fields) == 1 and MEMBER in fields:
         return {}
-    return {key: encode(fields[key]) for key in sorted(fields)}
+    return {key: {} if fields[key] is _LEAF else encode(fields[key]) for key in sorted(fields)}
 
 
 def decode(fields: Mapping[str, Any]) -> FieldSet:

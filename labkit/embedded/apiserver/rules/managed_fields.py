@@ -124,21 +124,24 @@ def write_managers(obj: dict[str, Any], managers: Managers) -> None:
         owned = managers[manager]
         if not owned.fields:
             continue
-        entry = {
-            "manager": manager.name,
-            "operation": manager.operation,
-            "apiVersion": manager.version,
-            **({"time": owned.time} if owned.time else {}),
-            "fieldsType": "FieldsV1",
-            "fieldsV1": fieldsets.encode(owned.fields),
-        }
-        if manager.subresource:
-            entry["subresource"] = manager.subresource
-        entries.append(entry)
+        entries.append(_entry(manager, owned.time, fieldsets.encode(owned.fields)))
     metadata = obj.setdefault("metadata", {})
     metadata.pop("managedFields", None)
     if entries:
         metadata["managedFields"] = entries
+
+
+def _entry(manager: Manager, time: str, fields: FieldSet) -> dict[str, Any]:
+    """Returns an entry of managedFields."""
+    return {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.version,
+        **({"time": time} if time else {}),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+        **({"subresource": manager.subresource} if manager.subresource else {}),
+    }
 
 
 def body_of(obj: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -174,6 +177,26 @@ def settle(others: Managers, changed: FieldSet, removed: FieldSet, *, force: boo
     return result
 
 
+def _is_built_in(schema: Schema) -> bool:
+    return "properties" in schema and not schema.get("x-labkit-custom")
+
+
+def _first_owner(
+    new: dict[str, Any], manager: Manager, *, schema: Schema, now: str
+) -> dict[str, Any]:
+    """Returns a new object of a built-in kind with the one who creates it as owner of everything.
+
+    Its metadata belongs to the caller and is changed.
+    """
+    try:
+        fields = fieldsets.wire_of_new(new, schema, ignored_fields(schema, manager.subresource))
+    except FieldSetError:
+        fields = {}
+    if fields:
+        new["metadata"]["managedFields"] = [_entry(manager, now, fields)]
+    return new
+
+
 def track_update(
     live: Mapping[str, Any] | None,
     new: Mapping[str, Any],
@@ -198,6 +221,9 @@ def track_update(
     if not reset:
         managers = (read_managers(new) if not subresource else {}) or read_managers(live)
     result = body_of(new)
+    if live is None and not managers and _is_built_in(schema):
+        first = Manager(manager, operation, str(result.get("apiVersion") or ""), subresource)
+        return _first_owner(result, first, schema=schema, now=now)
     try:
         changed, removed = fieldsets.compare(body_of(live), result, schema)
     except FieldSetError:

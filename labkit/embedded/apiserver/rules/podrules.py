@@ -1,5 +1,6 @@
 """What Kubernetes demands of pods and pod templates."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,7 +42,12 @@ MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSecond
 
 def amount(quantity: Any) -> float:
     """Returns the number that a quantity such as `100m` or `1Gi` stands for."""
-    match = _quantity(str(quantity).strip())
+    return _amount(str(quantity))
+
+
+@functools.lru_cache(maxsize=1000)
+def _amount(quantity: str) -> float:
+    match = _quantity(quantity.strip())
     if match is None:
         return 0.0
     return float(match[1]) * SUFFIXES.get(match[2], 1.0)
