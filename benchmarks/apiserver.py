@@ -9,29 +9,26 @@ beside it:
     python -m benchmarks.apiserver --kubeconfig FILE --context NAME [--pods 1000]
 
 A figure of the watch is the time from sending a create to the event, in each of fifty watchers that
-share one client process. "With 10,000" is measured when so many ConfigMaps are there.
+share one client process (`raw_client`). "With 10,000" is measured when there are that many
+ConfigMaps.
 """
 
 import argparse
 import asyncio
-import base64
-import http.client
 import json
 import secrets
-import ssl
 import statistics
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
-import yaml
+import uvloop
 
 from benchmarks.measuring import Home, met, print_table, temporary_home
+from benchmarks.raw_client import Connection, Server
 
 CONNECTIONS = 8
 LISTS = 15
@@ -62,72 +59,6 @@ class Row:
     rate: float
     p50_ms: float
     p99_ms: float
-
-
-class Server:
-    """One API server as a kubeconfig names it."""
-
-    def __init__(self, kubeconfig: Path, context: str) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        chosen = _named(config["contexts"], context)["context"]
-        cluster = _named(config["clusters"], chosen["cluster"])["cluster"]
-        user = _named(config["users"], chosen["user"])["user"]
-        self._address = urlsplit(cluster["server"])
-        self._tls = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
-        self._headers = {"Content-Type": "application/json"}
-        if "token" in user:
-            self._headers["Authorization"] = f"Bearer {user['token']}"
-        else:
-            with tempfile.NamedTemporaryFile("w") as file:
-                file.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
-                file.flush()
-                self._tls.load_cert_chain(file.name)
-
-    async def watch(self, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A watch from now on; the head of its answer has been read."""
-        host, port = str(self._address.hostname), self._address.port or 443
-        reader, writer = await asyncio.open_connection(host, port, ssl=self._tls, limit=2**20)
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host}"]
-        lines += [f"{name}: {value}" for name, value in self._headers.items()]
-        writer.write("\r\n".join([*lines, "", ""]).encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in head.split(b"\r\n")[0]:
-            raise RuntimeError(f"{path}: {head[:200]!r}")
-        return reader, writer
-
-    def connect(self) -> "Connection":
-        """A connection of its own."""
-        host, port = str(self._address.hostname), self._address.port or 443
-        return Connection(http.client.HTTPSConnection(host, port, context=self._tls), self._headers)
-
-
-class Connection:
-    """One kept-alive connection."""
-
-    def __init__(self, http_connection: http.client.HTTPSConnection, headers: Any) -> None:
-        self._http, self._headers = http_connection, headers
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[float, bytes]:
-        """Seconds and the body of an answer; RuntimeError for a refusal."""
-        data = None if body is None else json.dumps(body)
-        started = time.perf_counter()
-        self._http.request(method, path, data, self._headers)
-        answer = self._http.getresponse()
-        content = answer.read()
-        taken = time.perf_counter() - started
-        if answer.status >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
-        return taken, content
-
-
-def _named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    return next(item for item in items if item["name"] == name)
-
-
-def _pem(holder: dict[str, Any], field: str) -> str:
-    if f"{field}-data" in holder:
-        return base64.b64decode(holder[f"{field}-data"]).decode()
-    return Path(holder[field]).read_text()
 
 
 def pod(name: str) -> dict[str, Any]:
@@ -161,7 +92,7 @@ def measure(server: Server, pods: int, many: int = MANY) -> list[Row]:
         size = f"list, {pods} pods, {len(lists[0][1]) / 1e6:.1f} MB"
         rows.append(_row("list", [taken for taken, _ in lists], title=size))
         rows += _eight(server, path, pods)
-        rows.append(_row("watch", asyncio.run(_watched(server, path)), title=_WATCH_TITLE))
+        rows.append(_row("watch", uvloop.run(_watched(server, path)), title=_WATCH_TITLE))
         rows += _flat(server, f"/api/v1/namespaces/{namespace}/configmaps", many)
     finally:
         first.ask("DELETE", f"/api/v1/namespaces/{namespace}")
@@ -175,21 +106,13 @@ async def _watched(server: Server, path: str) -> list[float]:
     """Seconds from sending a create to its event, for every watcher and write."""
     version = json.loads(server.connect().ask("GET", f"{path}?limit=1")[1])["metadata"]
     query = f"watch=true&resourceVersion={version['resourceVersion']}"
-    watches = [await server.watch(f"{path}?{query}") for _ in range(WATCHERS)]
     sent: dict[bytes, float] = {}
     taken: list[float] = []
 
-    async def follow(reader: asyncio.StreamReader) -> None:
-        seen = 0
-        while seen < WATCHED_WRITES:
-            line = await reader.readline()
-            arrived = time.perf_counter()
-            if not line:
-                raise RuntimeError(f"a watch ended after {seen} events")
-            if b'"type":"ADDED"' in line:
-                name = line.split(b'"name":"', 1)[1].split(b'"', 1)[0]
-                taken.append(arrived - sent[name])
-                seen += 1
+    def arrived(line: bytes) -> None:
+        now = time.perf_counter()
+        if line.startswith(b'{"type":"ADDED"'):
+            taken.append(now - sent[line.split(b'"name":"', 1)[1].split(b'"', 1)[0]])
 
     def write() -> None:
         connection = server.connect()
@@ -199,9 +122,15 @@ async def _watched(server: Server, path: str) -> list[float]:
             connection.ask("POST", path, pod(name))
             time.sleep(PAUSE_S)
 
-    await asyncio.gather(asyncio.to_thread(write), *(follow(reader) for reader, _ in watches))
-    for _, writer in watches:
-        writer.close()
+    watches = [await server.watch(f"{path}?{query}", arrived) for _ in range(WATCHERS)]
+    await asyncio.to_thread(write)
+    give_up = time.monotonic() + 30
+    while len(taken) < WATCHERS * WATCHED_WRITES:
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{len(taken)} of {WATCHERS * WATCHED_WRITES} events arrived")
+        await asyncio.sleep(0.05)
+    for watch in watches:
+        watch.transport.abort()
     return taken
 
 

@@ -4,12 +4,14 @@ Objects go out as they are stored whenever possible (bytes, not dicts); everythi
 from the dicts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
 from labkit.embedded.apiserver import status
 from labkit.embedded.apiserver.backend import now
@@ -19,6 +21,9 @@ from labkit.embedded.apiserver.resources import Resource
 from labkit.embedded.apiserver.rules import tables
 from labkit.embedded.apiserver.store import Entry, Object
 from labkit.embedded.encoding import to_json
+
+_SLICE = 2**17
+"""Bytes of a list that are sent at once."""
 
 Shape = Literal["object", "table", "metadata"]
 
@@ -91,6 +96,10 @@ def _printable(text: str) -> str:
 
 def raw(body: bytes, *, code: int = 200, call: Call | None = None) -> web.Response:
     """An answer that is JSON already."""
+    return _answer(body, code=code, call=call)
+
+
+def _answer(body: bytes | Payload, *, code: int = 200, call: Call | None) -> web.Response:
     response = web.Response(body=body, status=code, content_type="application/json")
     for name, value in warning_headers(call):
         response.headers.add(name, value)
@@ -189,7 +198,7 @@ def listing(
     """A list in the representation that the client wants."""
     resource = call.resource
     if kind == Accepted() and resource.api_version == resource.storage_version:
-        return raw(_list_bytes(resource, entries, metadata), call=call)
+        return _answer(_List(resource, entries, metadata), call=call)
     objects = [convert(entry.obj, resource) for entry in entries]
     if kind.shape == "table":
         table = as_table(call, objects, version=kind.version)
@@ -210,9 +219,40 @@ def listing(
     return document(whole, call=call, as_yaml=kind.yaml)
 
 
-def _list_bytes(resource: Resource, entries: Sequence[Entry], metadata: dict[str, Any]) -> bytes:
-    head = to_json(
-        {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
-    )
-    items = [e.raw for e in entries] if resource.crd else [e.item for e in entries]
-    return head[:-1] + b',"items":[' + b",".join(items) + b"]}"
+class _List(Payload):
+    """The JSON of a list, sent in slices.
+
+    A list of a thousand pods has two megabytes; as one piece it would be copied, and its memory
+    taken and given back, at every stage on its way to the socket.
+    """
+
+    def __init__(
+        self, resource: Resource, entries: Sequence[Entry], metadata: dict[str, Any]
+    ) -> None:
+        kind = {"kind": resource.list_kind, "apiVersion": resource.api_version}
+        head = to_json({**kind, "metadata": metadata})[:-1] + b',"items":['
+        items = [e.raw for e in entries] if resource.crd else [e.item for e in entries]
+        super().__init__((head, items, b"]}"), content_type="application/json")
+        self._size = len(head) + sum(map(len, items)) + max(0, len(items) - 1) + 2
+
+    def _slices(self) -> Iterator[bytes]:
+        head, items, tail = self._value
+        parts, size = [head], len(head)
+        for number, item in enumerate(items):
+            if number:
+                parts.append(b",")
+            parts.append(item)
+            size += len(item) + 1
+            if size >= _SLICE:
+                yield b"".join(parts)
+                parts, size = [], 0
+        yield b"".join([*parts, tail])
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it."""
+        for part in self._slices():
+            await writer.write(part)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The text."""
+        return b"".join(self._slices()).decode(encoding, errors)

@@ -1,5 +1,6 @@
 """Which objects a list or watch is about: namespace, name, label and field selectors together."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,11 @@ class Selection:
     labels: Any
     fields: Any
 
+    @functools.cached_property
+    def _defaulted(self) -> bool:
+        """Whether a field is asked for that counts as false when it is absent."""
+        return any(term.key in _FALSE_BY_DEFAULT for term in self.fields)
+
     @property
     def everything(self) -> bool:
         """Whether neither labels nor fields are asked for."""
@@ -116,7 +122,7 @@ class Selection:
                 "involvedObject": obj.get("involvedObject", {}),
                 "source": (obj.get("source") or {}).get("component", ""),
             }
-        elif any(term.key in _FALSE_BY_DEFAULT for term in self.fields):
+        elif self._defaulted:
             obj = {
                 **obj,
                 "spec": dict.fromkeys(("unschedulable", "hostNetwork"), False) | obj["spec"],

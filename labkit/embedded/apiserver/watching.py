@@ -57,8 +57,8 @@ class _Stream:
         """Changes, seen through the selectors."""
         lines = []
         for event in events:
-            before = self._chosen.matches(event.previous)
             after = self._chosen.matches(event.entry)
+            before = event.previous is not None and self._chosen.matches(event.previous)
             if event.type == "DELETED":
                 if before:
                     lines.append(self._line("DELETED", event.entry))

@@ -79,8 +79,7 @@ def children(value: Any, schema: Schema) -> list[tuple[str, Any, Schema]]:
         properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
         if not isinstance(extra, dict):
             extra = {}
-        found = [(f"f:{key}", item, properties.get(key, extra)) for key, item in value.items()]
-        return found
+        return [(f"f:{key}", item, properties.get(key, extra)) for key, item in value.items()]
     if isinstance(value, list):
         items = schema.get("items")
         part = items if isinstance(items, dict) else {}

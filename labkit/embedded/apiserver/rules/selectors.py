@@ -237,7 +237,7 @@ def field_value(obj: Mapping[str, Any], path: str) -> str:
     """Returns the value at `a.b.c` as selectors see it: text, "" when absent."""
     value: Any = obj
     for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        value = value.get(part) if isinstance(value, dict) else None
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
@@ -245,6 +245,7 @@ def field_value(obj: Mapping[str, Any], path: str) -> str:
 
 def matches_fields(selector: Selector, obj: Mapping[str, Any]) -> bool:
     """Tells whether an object has the fields' values; absent fields count as ""."""
-    return all(
-        (field_value(obj, item.key) in item.values) == (item.operator == "in") for item in selector
-    )
+    for item in selector:  # a loop: every watch of pods by node asks this for every pod
+        if (field_value(obj, item.key) in item.values) != (item.operator == "in"):
+            return False
+    return True
