@@ -74,8 +74,8 @@ def _pods_fault(snapshot: Snapshot, cluster: str, name: str) -> str:
     if found is None or found.well:
         return ""
     if found.wanted == 0:
-        return f"{name} in {cluster} is scaled to 0"
-    return f"{name} in {cluster}: {found.ready} of {found.wanted} pods ready"
+        return f"{name} ({cluster}) is scaled to 0"
+    return f"{name} ({cluster}): {found.ready} of {found.wanted} pods ready"
 
 
 def _link(snapshot: Snapshot) -> Edge:
@@ -156,12 +156,7 @@ def alerts(snapshot: Snapshot) -> list[Alert]:
     """What to look at, faults first."""
     if snapshot.down:
         return [Alert("fault", snapshot.down)]
-    found = [
-        Alert("fault", f"{edge.source} → {edge.target}: {edge.words}", _fix(edge.id))
-        for edge in edges(snapshot).values()
-        if edge.health == "fault"
-    ]
-    found += _pods(snapshot)
+    found = [*_broken(snapshot), *_pods(snapshot)]
     found += [
         Alert("fault", f"check {check}: {reason}", fix)
         for chapter in snapshot.chapters
@@ -172,6 +167,22 @@ def alerts(snapshot: Snapshot) -> list[Alert]:
         if name in snapshot.problems:
             found.append(Alert("fault", f"{name} cannot be read: {snapshot.problems[name]}"))
     return [*found, *_notes(snapshot)]
+
+
+def _broken(snapshot: Snapshot) -> list[Alert]:
+    """One alert for each cause, with all the edges that it breaks."""
+    causes: dict[str, list[Edge]] = {}
+    for edge in edges(snapshot).values():
+        if edge.health == "fault":
+            causes.setdefault(edge.words, []).append(edge)
+    return [
+        Alert(
+            "fault",
+            f"{words}. Broken: {', '.join(f'{e.source} → {e.target}' for e in broken)}",
+            _fix(broken[0].id),
+        )
+        for words, broken in causes.items()
+    ]
 
 
 def _pods(snapshot: Snapshot) -> list[Alert]:

@@ -187,6 +187,8 @@ def serve(lab_name: str, *, port: int | None, browser: bool, say: Callable[[str]
     watcher.start()
     try:
         server.start()
+    except KeyboardInterrupt:
+        return  # it came before the server's own handling of it; this is how it is ended
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave a process
         watcher.stop()

@@ -1,4 +1,4 @@
-"""The `web` container: one readable page with the figures of every workload.
+"""The `web` container: one readable page with the figures of every namespace and workload.
 
 No scripts and nothing from elsewhere: the page is complete HTML that asks the browser to load it
 again after five seconds. The figures come from metrics-api. Other Host headers than those of
@@ -61,12 +61,14 @@ def create_app(metrics: Peer, cluster: str) -> web.Application:
 
     async def page(_request: web.Request) -> web.Response:
         try:
+            namespaces = await metrics.get("/api/stat", resource="namespace")
             rows = await metrics.get("/api/stat")
             gateways = await metrics.get("/api/gateways")
         except PeerUnavailable as error:
-            text = render(cluster, [], [], problem=str(error))
+            text = render(cluster, [], [], [], problem=str(error))
             return web.Response(text=text, content_type="text/html", status=503)
-        return web.Response(text=render(cluster, rows, gateways), content_type="text/html")
+        text = render(cluster, namespaces, rows, gateways)
+        return web.Response(text=text, content_type="text/html")
 
     async def version(_request: web.Request) -> web.Response:
         return web.json_response({"version": VERSION})
@@ -90,12 +92,20 @@ async def _known_hosts(request: web.Request, handler: Any) -> web.StreamResponse
     return response
 
 
-def render(cluster: str, rows: Sequence[Row], gateways: Sequence[Row], *, problem: str = "") -> str:
+def render(
+    cluster: str,
+    namespaces: Sequence[Row],
+    rows: Sequence[Row],
+    gateways: Sequence[Row],
+    *,
+    problem: str = "",
+) -> str:
     """The page.
 
     Args:
         cluster: name of the cluster.
-        rows: of `/api/stat`.
+        namespaces: of `/api/stat` for namespaces.
+        rows: of `/api/stat` for deployments.
         gateways: of `/api/gateways`.
         problem: shown in place of figures.
     """
@@ -109,7 +119,8 @@ def render(cluster: str, rows: Sequence[Row], gateways: Sequence[Row], *, proble
     ]
     if problem:
         parts.append(f'<p class="low" role="alert">{html.escape(problem)}</p>')
-    parts += ["<h2>Deployments</h2>", _deployments(rows)]
+    parts += ["<h2>Namespaces</h2>", _figures(namespaces, ("Namespace",))]
+    parts += ["<h2>Deployments</h2>", _figures(rows, ("Namespace", "Deployment"))]
     if gateways:
         parts += ["<h2>Gateways</h2>", _gateways(gateways)]
     parts.append(
@@ -119,18 +130,18 @@ def render(cluster: str, rows: Sequence[Row], gateways: Sequence[Row], *, proble
     return "\n".join(parts)
 
 
-def _deployments(rows: Sequence[Row]) -> str:
+def _figures(rows: Sequence[Row], names: tuple[str, ...]) -> str:
+    """A table of golden metrics; `names` are the headings of what a row is about."""
     if not rows:
-        return '<p class="note">No meshed deployment has been seen yet.</p>'
-    head = ("Namespace", "Deployment", "Meshed", "Success", "RPS", "P50 ms", "P95 ms", "P99 ms")
-    lines = [_line(head, tag="th", low=False)]
+        return f'<p class="note">No meshed {names[-1].lower()} has been seen yet.</p>'
+    head = (*names, "Meshed", "Success", "RPS", "P50 ms", "P95 ms", "P99 ms")
+    lines = [_line(head, tag="th", low=False, texts=len(names))]
     for row in rows:
         success, rps = row["success"], row["rps"]
         lines.append(
             _line(
                 (
-                    row["namespace"],
-                    row["name"],
+                    *((row["namespace"], row["name"]) if len(names) > 1 else (row["name"],)),
                     f"{row.get('meshed_pods', 0)}/{row.get('running_pods', 0)}",
                     "–" if success is None else f"{success:.2%}",
                     "–" if rps is None else f"{rps:.1f}",
@@ -138,6 +149,7 @@ def _deployments(rows: Sequence[Row]) -> str:
                 ),
                 tag="td",
                 low=success is not None and success < _LOW_SUCCESS,
+                texts=len(names),
             )
         )
     return f"<table>{''.join(lines)}</table>"
@@ -165,9 +177,10 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def _line(cells: Sequence[str], *, tag: str, low: bool) -> str:
+def _line(cells: Sequence[str], *, tag: str, low: bool, texts: int = 2) -> str:
+    """A row of a table; after the first `texts` cells come numbers."""
     parts = [
-        f"<{tag}{' class=n' if place > 1 else ''}>{html.escape(cell)}</{tag}>"
+        f"<{tag}{' class=n' if place >= texts else ''}>{html.escape(cell)}</{tag}>"
         for place, cell in enumerate(cells)
     ]
     return f"<tr{' class=low' if low else ''}>{''.join(parts)}</tr>"

@@ -210,6 +210,9 @@ async def test_the_page_shows_deployments_and_gateways_without_scripts(
 
     text = await helpers.until(complete)
     assert "<td>web</td>" in text
+    namespaces = text.partition("<h2>Namespaces</h2>")[2].partition("<h2>Deployments</h2>")[0]
+    assert "<td>emojivoto</td><td class=n>" in namespaces
+    assert "90.00%" in namespaces
     assert "90.00%" in text
     assert "<script" not in text
     assert "http-equiv" in text
