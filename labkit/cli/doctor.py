@@ -1,5 +1,7 @@
 """doctor: is everything there that a lab needs?"""
 
+from typing import Annotated
+
 import typer
 
 from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, load, show
@@ -9,14 +11,23 @@ def doctor(
     params: ParamsFile = None,
     p: Assignments = None,
     lab_name: LabName = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="try everything with the network cut off, a lab included"),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look at this machine, the tools and the cloud; create nothing. Exit codes as for `check`."""
     loaded = load(params, p, lab_name)
-    from labkit.doctor import examine
-    from labkit.lab import Lab
+    if offline:
+        from labkit.offline.examining import examine_offline
 
-    report = examine(Lab.of(loaded.params))
+        report = examine_offline()
+    else:
+        from labkit.doctor import examine
+        from labkit.lab import Lab
+
+        report = examine(Lab.of(loaded.params))
     show(report.to_json() if as_json else report, as_json=as_json)
     raise typer.Exit(report.exit_code)
 
