@@ -173,6 +173,8 @@ def _chips(snapshot: Snapshot, cluster: str) -> tuple[tuple[str, str], ...]:
 def _wan(snapshot: Snapshot) -> str:
     if snapshot.wan is not None:
         changed = "changed live" if snapshot.wan.changed else "emulated"
+        if snapshot.wan.now.blackhole:
+            return "WAN  ✘ black hole: nothing passes"
         return f"WAN  {snapshot.wan.now.rtt_ms:g} ms round trip ({changed})"
     if not snapshot.regions:
         return "WAN"

@@ -128,7 +128,11 @@ def network_values(body: bytes) -> dict[str, Any]:
         given = None
     if not isinstance(given, dict) or not given:
         raise InputError("Nothing to change", fix="fill in at least one field")
-    values, problems = {}, [f"{name}: unknown" for name in given if name not in _LIMITS]
+    known = {*_LIMITS, "blackhole"}
+    values: dict[str, Any] = {}
+    problems = [f"{name}: unknown" for name in given if name not in known]
+    if "blackhole" in given:
+        values["blackhole"] = given["blackhole"] in (True, "true")
     for name in _LIMITS.keys() & given.keys():
         try:
             value = str(given[name]) if name == "jitter_law" else float(given[name])

@@ -75,6 +75,21 @@ def test_the_network_shows_now_and_before(changed):
     assert f"WAN  {now.rtt_ms:g} ms round trip" in panels["topology"]
 
 
+def test_a_black_hole_is_said_in_the_drawing_and_the_panel():
+    before = WanValues(rtt_ms=145.9, jitter_ms=0.4, loss=0.0)
+    now = WanValues(rtt_ms=145.9, jitter_ms=0.4, loss=0.0, blackhole=True)
+    changes = (WanChange(lab.NOW_S, "blackhole on"),)
+    panels = fragments(lab.snapshot(wan=WanState(before, now, changed=True, changes=changes)))
+    assert "✘ black hole: nothing passes" in panels["topology"]
+    assert "✘ nothing passes" in panels["network"]
+
+
+def test_a_note_alone_is_no_fault():
+    panel = fragments(lab.snapshot(problems={"costs": "no answer."}))["alerts"]
+    assert "✔</b> No fault seen." in panel
+    assert "! Note:</b> costs cannot be read: no answer." in panel
+
+
 def test_a_network_that_cannot_be_set_says_why():
     panel = fragments(lab.snapshot(wan_why="on cloud existing it is a real network"))["network"]
     assert "The network cannot be set: on cloud existing it is a real network." in panel

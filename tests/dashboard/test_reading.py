@@ -34,6 +34,11 @@ def test_a_form_becomes_numbers():
     assert network_values(body) == {"rtt_ms": 300.0, "loss": 0.1, "jitter_law": "pareto"}
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False)])
+def test_a_black_hole_is_asked_for_or_ended(text, value):
+    assert network_values(f'{{"blackhole": "{text}"}}'.encode()) == {"blackhole": value}
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"nonsense"])
 def test_nothing_to_change_is_said(body):
     with pytest.raises(InputError, match="Nothing to change"):
