@@ -81,13 +81,15 @@ def watch(board: Board) -> None:
 @contextmanager
 def _screen() -> Iterator[Callable[[str], None]]:
     """A terminal whose text is replaced in place; elsewhere each text follows the last one."""
-    if not sys.stdout.isatty():
-        yield lambda text: _say(f"{text}\n")
-        return
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    with Live(auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    console = Console()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda text: _say(f"{text}\n")
+        return
+    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         yield lambda text: live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 

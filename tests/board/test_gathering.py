@@ -1,6 +1,9 @@
 import json
 import os
+import shlex
 import time
+
+import pytest
 
 from labkit.board.gathering import Gathered, Sighting, from_folder, gather
 from labkit.learner import LearnerRecord
@@ -85,3 +88,15 @@ def test_the_command_tells_all_sources_that_are_none(home):
     assert "nowhere is no folder" in done.stderr
     assert "ftp://x is no folder" in done.stderr
     assert home.run("board").returncode == 2
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_on_a_terminal_the_board_goes_on_until_ctrl_c(home, open_terminal, kind):
+    record = LearnerRecord.new("demo").named("Ada")
+    write(home.root / "shared" / f"{record.id}.json", record)
+    terminal = open_terminal(home.environment, home.root)
+    command = shlex.join(home.argv("board", "shared", "--every", "1"))
+    shown = terminal.watch(f"TERM={kind} {command}", until="1 learner: 0 stuck", times=2)
+    assert "Ada" in shown
+    terminal.interrupt()
+    assert terminal.type("echo ended with $?") == (0, "ended with 0\n")
