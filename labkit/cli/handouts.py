@@ -85,7 +85,10 @@ def jupyter(
         flush=True,
     )
     argv = server.command(root, port=port, browser=browser)
-    os.execve(argv[0], argv, server.environment(lab.shell_environment()))  # noqa: S606 - becomes it
+    # A workspace of its own: tabs of other projects are not opened here, nor these there.
+    own = {"JUPYTERLAB_WORKSPACES_DIR": str(lab.folder.root / "jupyterlab")}
+    environment = server.environment({**lab.shell_environment(), **own})
+    os.execve(argv[0], argv, environment)  # noqa: S606 - becomes it
 
 
 def _named(lab: object) -> str:
