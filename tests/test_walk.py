@@ -91,6 +91,15 @@ def test_the_run_ends_well(walk):
     assert walk.summary["error"] is None
 
 
+def test_the_walk_is_on_a_board(walk):
+    board = walk.home.json("board", str(walk.lab))
+    (learner,) = board["learners"]
+    assert (learner["lab"], board["unread"]) == ("walk", [])
+    chapters = walk.home.json("progress", "--lab-name", "walk")["chapters"]
+    passed = {number for number, chapter in chapters.items() if chapter["passed"]}
+    assert passed >= {f"{n:02}" for n in range(11)}
+
+
 def test_every_check_passed(walk):
     bad = [f"{c['id']}: {c['reason']}" for c in walk.summary["checks"] if c["status"] == "fail"]
     assert not bad
