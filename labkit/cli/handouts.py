@@ -86,8 +86,8 @@ def jupyter(
     )
     argv = server.command(root, port=port, browser=browser)
     # A workspace of its own: tabs of other projects are not opened here, nor these there.
-    own = {"JUPYTERLAB_WORKSPACES_DIR": str(lab.folder.root / "jupyterlab")}
-    environment = server.environment({**lab.shell_environment(), **own})
+    tabs = {"JUPYTERLAB_WORKSPACES_DIR": str(lab.folder.root / "jupyterlab")}
+    environment = server.environment({**lab.shell_environment(), **tabs})
     os.execve(argv[0], argv, environment)  # noqa: S606 - becomes it
 
 
