@@ -6,7 +6,18 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module
 
-NAMES = ("help", "up", "relay", "apiserver", "memory", "lab", "intervals", "samples", "load")
+NAMES = (
+    "help",
+    "up",
+    "relay",
+    "apiserver",
+    "memory",
+    "idle",
+    "lab",
+    "intervals",
+    "samples",
+    "load",
+)
 LONG = ("sweep", "accuracy", "teardown", "faults")
 """Only when named: they take longer than all others together."""
 

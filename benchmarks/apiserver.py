@@ -24,10 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import uvloop
 
-from benchmarks.measuring import Home, met, print_table, temporary_home
+from benchmarks.measuring import Home, cpu_by_kind, met, print_table, temporary_home
 from benchmarks.raw_client import Connection, Server
 
 CONNECTIONS = 8
@@ -221,18 +220,14 @@ def show(measured: dict[str, list[Row]]) -> None:
 
 def _standing(home: Home) -> None:
     """Print what the daemon holds, and what the whole lab burns when nobody asks anything."""
+    share = sum(cpu_by_kind(home, IDLE_S).values())
     processes = home.facts("status")["processes"]
-    known = [psutil.Process(process["pid"]) for process in processes]
-    before = sum(sum(process.cpu_times()[:2]) for process in known)
-    time.sleep(IDLE_S)
-    burnt = sum(sum(process.cpu_times()[:2]) for process in known) - before
-    share = 100 * burnt / IDLE_S
     daemon = next(process["pss_mb"] for process in processes if process["name"] == "daemon")
     held = "daemon (both API servers, controllers, nodes), MB"
     rows = [
         (held, f"{daemon:.0f}", met(daemon, 120)),
         (
-            f"CPU of {len(known)} processes over {IDLE_S:.0f} s, % of a core",
+            f"CPU of {len(processes)} processes over {IDLE_S:.0f} s, % of a core",
             f"{share:.1f}",
             met(share, 5),
         ),

@@ -12,11 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND_TIMEOUT_S = 600
@@ -70,6 +73,36 @@ def temporary_home() -> Iterator[Home]:
         for lab in folder.glob("*/lab.json"):
             home.labkit("down", "--lab-name", lab.parent.name)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kind_of(process: Mapping[str, Any]) -> str:
+    """`daemon`, `envoys`, `programs` or `relay`: what a process of `labkit status --json` is."""
+    name = process["name"]
+    if name == "daemon" or "relay" in name:
+        return "relay" if "relay" in name else "daemon"
+    return "envoys" if "envoy" in name or "proxy" in name else "programs"
+
+
+def cpu_by_kind(home: Home, seconds: float) -> dict[str, float]:
+    """CPU time of a lab by `kind_of` while nothing is done, in percent of one core.
+
+    Processes that start or end meanwhile are left out.
+    """
+    processes = home.facts("status")["processes"]
+    known = [(kind_of(process), psutil.Process(process["pid"])) for process in processes]
+    before = [_cpu_s(process) for _, process in known]
+    time.sleep(seconds)
+    found: defaultdict[str, float] = defaultdict(float)
+    for (kind, process), earlier in zip(known, before, strict=True):
+        found[kind] += 100 * max(0.0, _cpu_s(process) - earlier) / seconds
+    return found
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return sum(process.cpu_times()[:2])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def median(values: Sequence[float]) -> str:

@@ -8,9 +8,8 @@ with no other lab up: pages that another lab uses too would count less.
 import statistics
 import time
 from collections import defaultdict
-from typing import Any
 
-from benchmarks.measuring import Home, met, print_table, temporary_home
+from benchmarks.measuring import Home, kind_of, met, print_table, temporary_home
 
 TARGETS_MB = {"pod": 600, "cluster": 350}
 TITLES = {"pod": "one Envoy per pod", "cluster": "one Envoy per cluster"}
@@ -52,12 +51,5 @@ def _row(grouping: str, readings: int) -> tuple[object, ...]:
 def _by_kind(home: Home) -> dict[str, float]:
     kinds: defaultdict[str, float] = defaultdict(float)
     for process in home.facts("status")["processes"]:
-        kinds[_kind(process)] += process["pss_mb"] or 0.0
+        kinds[kind_of(process)] += process["pss_mb"] or 0.0
     return kinds
-
-
-def _kind(process: dict[str, Any]) -> str:
-    name = process["name"]
-    if name == "daemon" or "relay" in name:
-        return "relay" if "relay" in name else "daemon"
-    return "envoys" if "envoy" in name or "proxy" in name else "programs"

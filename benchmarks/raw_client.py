@@ -127,6 +127,10 @@ class Connection:
             raise RuntimeError(f"{method} {path}: {status} {content[:300]!r}")
         return taken, content
 
+    def ask_json(self, method: str, path: str, body: Any = None) -> Any:
+        """The value of an answer."""
+        return json.loads(self.ask(method, path, body)[1])
+
     def _answer(self) -> tuple[int, bytes]:
         read = self._file.readline
         status = int(read().split(b" ", 2)[1])
