@@ -131,6 +131,16 @@ def test_the_load_generator_kept_its_plan_and_has_a_p99(walk):
     assert rtt_ms < load["p50_ms"]["low"] <= load["p99_ms"]["low"] < load["p99_ms"]["high"]
 
 
+def test_the_load_was_tapped_at_its_own_proxy_and_no_request_is_shorter_outside(walk):
+    load, tap = walk.summary["load"], walk.summary["tap"]
+    beside = load["sidecar"]
+    assert beside["n"] > 0.9 * load["n"]
+    assert beside["negative"] == 0
+    assert 0 < beside["client_p50_ms"]["low"] <= beside["client_p50_ms"]["high"]
+    assert beside["p50_ms"]["value"] < load["p50_ms"]["value"]
+    assert 0 < tap["in_region_p50_ms"]["value"] < tap["p50_ms"]["value"]
+
+
 def test_the_load_generator_left_nothing_behind(walk):
     assert "labkit-load" not in walk.ok("kubectl --context west -n emojivoto get pods")
 

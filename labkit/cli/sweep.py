@@ -69,6 +69,8 @@ def _run(
 ) -> "SweepResult":
     from labkit.lab import Lab
     from labkit.runs.notebooks import find_notebooks
+    from labkit.runs.sweep.dask_cluster import DaskRunner
+    from labkit.runs.sweep.local import LocalRunner
     from labkit.runs.sweep.running import require_consent_to_all, run_sweep
 
     if notebooks is not None:
@@ -80,14 +82,19 @@ def _run(
         notes.append(require_consent_to_all(Lab.of(left[0].params), len(left)))
     for note in filter(None, notes):
         typer.echo(note, err=True)
-    return run_sweep(spec, folder, _runner(folder, jobs, scheduler), notebooks=notebooks)
+    if scheduler is None:
+        runner: Runner = LocalRunner(folder, jobs, overlap=_may_overlap(spec))
+    else:
+        runner = DaskRunner(folder, scheduler, jobs)
+    return run_sweep(spec, folder, runner, notebooks=notebooks)
 
 
-def _runner(folder: "SweepFolder", jobs: int, scheduler: str | None) -> "Runner":
-    from labkit.runs.sweep.dask_cluster import DaskRunner
-    from labkit.runs.sweep.local import LocalRunner
+def _may_overlap(spec: "SweepSpec") -> bool:
+    """Whether two labs may stand at the same time: each with clusters of its own, at no cost."""
+    from labkit.lab import Lab
 
-    return LocalRunner(folder, jobs) if scheduler is None else DaskRunner(folder, scheduler, jobs)
+    cloud = Lab.of(spec.points()[0].params).cloud
+    return cloud.owns_clusters and not cloud.bills
 
 
 def _notes(spec: "SweepSpec", jobs: int) -> list[str]:

@@ -345,7 +345,7 @@ class Linkerd:
             method: only this HTTP method.
             authority: only this authority.
             max_rps: the tap's own limit on each proxy, 0 for its default of 100.
-            ended: asked several times a second; true ends the tap before its time.
+            ended: asked at least every half second; true ends the tap before its time.
 
         Raises:
             CommandError: tap refused or ended by itself (pods created before viz cannot be tapped).

@@ -164,9 +164,9 @@ def _run_chapters(
 ) -> None:
     with Kernels(chapters[0].parent if chapters else Path()) as kernels:
         if chapters:
-            kernels.prepare()
-        for chapter in chapters:
-            ahead = chapter is not chapters[-1] and chapter.stem not in UNDISTURBED
+            kernels.prepare(1)
+        for number, chapter in enumerate(chapters, start=1):
+            ahead = 0 if chapter.stem in UNDISTURBED else len(chapters) - number
             _run_chapter(chapter, folder, params, timings, kernels=kernels, ahead=ahead)
 
 
@@ -177,7 +177,7 @@ def _run_chapter(
     timings: dict[str, float],
     *,
     kernels: Kernels,
-    ahead: bool,
+    ahead: int,
 ) -> None:
     started = time.monotonic()
     log(folder, f"▶ {chapter.stem}")

@@ -1,13 +1,16 @@
-"""Kernels for notebooks, one for each, started while the notebook before still works.
+"""Kernels for notebooks, one for each, started while notebooks before still work.
 
-A kernel takes two seconds to start and to import what every notebook needs, most of it while a
-notebook waits for something else. Each notebook still has a fresh kernel of its own. Kernels talk
-over unix sockets, which other users cannot read.
+A kernel takes two seconds to start and to import what every notebook needs. On Linux only the first
+one pays for it: the others are forks of a template. Each notebook still has a fresh kernel of its
+own. Kernels talk over unix sockets, which other users cannot read.
 """
 
 import asyncio
+import logging
 import shutil
+import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +20,14 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
+    from labkit.runs.template import Template
+
+logger = logging.getLogger(__name__)
+
 SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - $TMPDIR is too long for sockets on macOS
+AHEAD = 2
+"""Kernels that wait: a notebook may be over before the next kernel has started."""
+
 IMPORTED = ("labkit.lab", "labkit.picture")
 """Imported by a kernel before its notebook comes; no name of it is bound there."""
 
@@ -42,7 +52,7 @@ async def _now(work: Any) -> Any:
 
 
 class Kernels:
-    """Kernels in one work folder; the one that waits is ended with the block.
+    """Kernels in one work folder; those that wait are ended with the block.
 
     Args:
         folder: where notebooks are, their work folder.
@@ -50,24 +60,32 @@ class Kernels:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._waiting: _Kernel | None = None
+        self._waiting: deque[_Kernel] = deque()
+        self._template: Template | None = None
+        self._can_fork = sys.platform == "linux"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._waiting is not None:
-            self._waiting.end()
+        for kernel in self._waiting:
+            kernel.end()
+        if self._template is not None:
+            self._template.end()
 
-    def prepare(self) -> None:
-        """Start the next kernel now, unless one waits already."""
-        if self._waiting is None:
-            self._waiting = self._start(IMPORTED)
+    def prepare(self, most: int = AHEAD) -> None:
+        """Start kernels now, so that as many wait as may be needed.
+
+        Args:
+            most: notebooks that are still to come.
+        """
+        while len(self._waiting) < min(AHEAD, most):
+            self._waiting.append(self._start(IMPORTED))
 
     @contextmanager
     def next(self) -> Iterator["AsyncKernelManager"]:
         """A fresh kernel for one notebook; it ends with the block."""
-        kernel, self._waiting = self._waiting, None
+        kernel = self._waiting.popleft() if self._waiting else None
         if kernel is not None and not kernel.alive():
             kernel.end()
             kernel = None
@@ -78,10 +96,32 @@ class Kernels:
             kernel.end()
 
     def _start(self, modules: tuple[str, ...]) -> _Kernel:
+        from labkit.runs.template import TemplateGone
+
+        if modules and self._can_fork:
+            try:
+                return self._launch(modules, self._the_template())
+            except (TemplateGone, OSError):
+                logger.warning("kernels are started one by one from now on", exc_info=True)
+                self._can_fork = False
+        return self._launch(modules, None)
+
+    def _the_template(self) -> "Template":
+        from labkit.runs.template import Template
+
+        self._template = self._template or Template(self._folder)
+        return self._template
+
+    def _launch(self, modules: tuple[str, ...], template: "Template | None") -> _Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
         folder = Path(tempfile.mkdtemp(prefix="labkit-kernel-", dir=SHORT_TEMPORARY))
         manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(folder / "k"))
+        if template is not None:
+            from labkit.runs.template import provision
+
+            manager.kernel_id = folder.name
+            provision(manager, template)
         lines = [f"--IPKernelApp.exec_lines=__import__({module!r})" for module in modules]
         kernel = _Kernel(manager, folder)
         try:

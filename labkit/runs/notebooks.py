@@ -102,7 +102,7 @@ def execute(
     parameters: Mapping[str, Any],
     hide: Callable[[], Mapping[str, str]],
     kernels: Kernels | None = None,
-    ahead: bool = False,
+    ahead: int = 0,
 ) -> Executed:
     """Execute a notebook and keep it with its output.
 
@@ -113,7 +113,7 @@ def execute(
         hide: gives text → what to write instead in the kept notebook; asked after the run,
             because the run makes the lab's secrets.
         kernels: where its kernel is from; None starts one.
-        ahead: start the next notebook's kernel meanwhile.
+        ahead: for how many notebooks to come kernels may be started meanwhile.
 
     Raises:
         NotebookFailed: a cell failed, took too long, or its kernel died.
@@ -130,7 +130,7 @@ def execute(
     try:
         with (kernels or Kernels(notebook.parent)).next() as manager:
             if kernels is not None and ahead:
-                kernels.prepare()
+                kernels.prepare(ahead)
             _papermill(notebook, output, chosen, manager)
     except PapermillExecutionError as error:
         failure = NotebookFailed(

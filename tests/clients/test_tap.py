@@ -103,3 +103,9 @@ def test_a_stream_cut_anywhere_yields_the_same_values():
 
 def test_words_between_values_are_skipped():
     assert list(JsonStream().feed(b'warning: slow\n{"a": 1}\nnull\n[2]')) == [{"a": 1}, [2]]
+
+
+def test_headers_of_a_request_are_kept_with_names_in_small_letters():
+    headers = [{"name": "X-Vegeta-Seq", "valueStr": "17"}, {"name": "odd"}]
+    (found,) = joined(request(headers=headers))
+    assert found.headers == {"x-vegeta-seq": "17", "odd": ""}

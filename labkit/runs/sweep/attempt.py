@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
+from labkit.chapters.latency import MEASUREMENT
 from labkit.errors import StateError
 from labkit.folder import LabFolder
 from labkit.runs.sweep.folder import sweep_home
@@ -122,6 +123,11 @@ class Attempt:
                 start_new_session=True,
             )
 
+    @property
+    def measured(self) -> bool:
+        """Whether its measurement is over and kept."""
+        return (self.folder / self.job.run_name / MEASUREMENT).exists()
+
     def poll(self) -> Outcome | None:
         """How it ended, None while it runs."""
         code = self._process.poll()
@@ -178,7 +184,8 @@ def end_leftovers(job: Job) -> None:
     running = _of_the_point(job.marker)
     children = [process for process in running if CHILD in _command(process)]
     _end(children, patience_s=STOP_TIMEOUT_S)  # each takes its own lab down
-    _end([p for p in _of_the_point(job.marker) if "ipykernel" in _command(p)], patience_s=1.0)
+    kernels = [p for p in _of_the_point(job.marker) if _is_kernel(_command(p))]
+    _end(kernels, patience_s=1.0)
     folder = LabFolder(sweep_home(job.sweep) / str(job.params["lab_name"]))
     if folder.params_file.exists():
         _take_down(job, folder)
@@ -215,6 +222,11 @@ def _command(process: psutil.Process) -> str:
     with suppress(psutil.Error):
         return " ".join(process.cmdline())
     return ""
+
+
+def _is_kernel(command: str) -> bool:
+    """Whether it is a notebook's kernel, or the template of such."""
+    return "ipykernel" in command or "template_process" in command
 
 
 def _end(processes: list[psutil.Process], *, patience_s: float) -> None:

@@ -114,3 +114,16 @@ def test_a_killed_worker_of_a_dask_cluster_costs_its_point_one_repetition(sweep,
     assert process.returncode == 0, errors
     sweep.assert_every_point_once_and_nothing_left()
     assert len(sweep.begun) == 3, sweep.begun
+
+
+def test_the_next_lab_comes_up_while_one_that_has_measured_draws_and_cleans_up(sweep):
+    sweep.notebook(
+        "import os, pathlib, time\n"
+        "(pathlib.Path(os.environ['LABKIT_RUN_FOLDER']) / 'measurement.json').write_text('{}')\n"
+        f"begun, give_up = {str(sweep.home.root / 'begun')!r}, time.monotonic() + 100\n"
+        "while len(open(begun).readlines()) < 2: time.sleep(0.1); assert time.monotonic() < give_up"
+    )
+    done = sweep.run()
+    assert done.returncode == 0, done.stderr
+    assert "0 of 2 done, 2 running, 0 left" in done.stderr
+    sweep.assert_every_point_once_and_nothing_left()
