@@ -125,6 +125,7 @@ def compute(lab: LabContext) -> dict[str, Any]:
             "viz_n": source.n,
             "vantage": SOURCE.name,
             **{f"{name}_ms": quantile.as_dict() for name, quantile in tap.items()},
+            "mean_ms": _plain(statistics.mean_of_samples(found.tap_ms).value_ms),
             "in_region_p50_ms": statistics.quantile(found.behind_ms, 0.5).as_dict(),
             "in_region_vantage": GATEWAY.name,
             "tls_true_share": float(tls.mean()) if len(tls) else None,
