@@ -185,18 +185,11 @@ def _viz(run: KeptRun) -> list[Figure]:
 
 def quantile_of(run: KeptRun, instrument: str, name: str) -> Figure:
     """A quantile of single requests, as `tap` saw them."""
-    found = pick(run.summary, instrument, f"{name}_ms")
-    value, needed = number(found, "value"), count(found, "needed")
-    short = value is None and needed is not None
-    return Figure(
+    return _quantile(
         f"{name} west → east",
-        value,
-        number(found, "low"),
-        number(found, "high"),
-        n=count(run.summary, instrument, "n"),
-        source=f"{instrument}, single requests",
+        pick(run.summary, instrument, f"{name}_ms"),
+        source=instrument,
         vantage=word(run.summary, instrument, "vantage") or "-",
-        note=f"not enough samples, needs {needed}" if short else "",
     )
 
 
@@ -209,7 +202,7 @@ def _tap(run: KeptRun) -> list[Figure]:
     return found
 
 
-def _quantile(name: str, found: dict[str, Any], *, source: str, vantage: str) -> Figure:
+def _quantile(name: str, found: Any, *, source: str, vantage: str) -> Figure:
     needed, value = count(found, "needed"), number(found, "value")
     return Figure(
         name,
