@@ -28,7 +28,7 @@ from labkit.runs import receipt, report, summary
 from labkit.runs.folder import RunFolder
 from labkit.runs.interrupting import echo, insisting, terminate_as_interrupt
 from labkit.runs.kernels import Kernels
-from labkit.runs.notebooks import execute, find_notebooks
+from labkit.runs.notebooks import execute, find_notebooks, load_papermill
 
 CLEANUP = "99_cleanup"
 UNDISTURBED = {"10_latency"}
@@ -162,9 +162,12 @@ def _refuse_a_running_lab(params: Params) -> None:
 def _run_chapters(
     chapters: Sequence[Path], folder: RunFolder, params: Params, timings: dict[str, float]
 ) -> None:
-    with Kernels(chapters[0].parent if chapters else Path()) as kernels:
-        if chapters:
-            kernels.prepare(1)
+    if not chapters:
+        return
+    with Kernels(chapters[0].parent) as kernels:
+        kernels.warm_up()
+        load_papermill()
+        kernels.prepare(1)
         for number, chapter in enumerate(chapters, start=1):
             ahead = 0 if chapter.stem in UNDISTURBED else len(chapters) - number
             _run_chapter(chapter, folder, params, timings, kernels=kernels, ahead=ahead)

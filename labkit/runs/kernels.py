@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -72,6 +72,12 @@ class Kernels:
             kernel.end()
         if self._template is not None:
             self._template.end()
+
+    def warm_up(self) -> None:
+        """Let the template begin to import; it takes two seconds, and nobody waits for it here."""
+        if self._can_fork:
+            with suppress(OSError):  # told when a kernel is wanted
+                self._the_template()
 
     def prepare(self, most: int = AHEAD) -> None:
         """Start kernels now, so that as many wait as may be needed.

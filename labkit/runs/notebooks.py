@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,13 @@ def declared_parameters(notebook: Path) -> set[str]:
     return set()
 
 
+def load_papermill() -> None:
+    """Import what executes notebooks: a second, that can pass beside something else."""
+    # jsonschema builds a grammar of URLs for 1.3 s when it finds this package; notebooks need none
+    with without("rfc3987_syntax"):
+        import_module("papermill")
+
+
 def execute(
     notebook: Path,
     output: Path,
@@ -118,10 +126,9 @@ def execute(
     Raises:
         NotebookFailed: a cell failed, took too long, or its kernel died.
     """
-    # jsonschema builds a grammar of URLs for 1.3 s when it finds this package; notebooks need none
-    with without("rfc3987_syntax"):
-        from nbclient.exceptions import CellTimeoutError, DeadKernelError
-        from papermill.exceptions import PapermillExecutionError
+    load_papermill()
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
 
     known = declared_parameters(notebook)
     chosen = {name: value for name, value in parameters.items() if name in known}
