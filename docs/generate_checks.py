@@ -23,7 +23,8 @@ the check's time is over; `--skip-wait` looks once. A check that does not answer
 left, and fails with that reason. `{…}` stands for what was observed. Beside the reasons below, an
 error on the way (no clusters yet, an API server that does not answer) is a reason with its own fix.
 
-Exit codes: 0 all hold, 1 one fails, 2 none ran, 3 warnings only. This page is made by
+Exit codes: 0 all hold, 1 one fails, 2 none ran, 3 warnings only. Each check has a test in which it
+fails on a real lab; what it then shows is kept in `tests/golden/checks`. This page is made by
 `docs/generate_checks.py`.
 """
 

@@ -72,7 +72,7 @@ def undo_from(lab: LabContext, chapter: str) -> list[str]:
     return undone
 
 
-def do_until(lab: LabContext, chapter: str, *, anew: bool = True) -> list[str]:
+def do_until(lab: LabContext, chapter: str, *, after: str = "", anew: bool = True) -> list[str]:
     """Take the steps of all chapters up to one.
 
     Steps look, and do what is missing. Those that only observe (tap, a measurement) would observe
@@ -81,6 +81,7 @@ def do_until(lab: LabContext, chapter: str, *, anew: bool = True) -> list[str]:
     Args:
         lab: any lab.
         chapter: the last one.
+        after: chapters up to this one were done just now.
         anew: whether its own steps are taken in any case.
 
     Returns:
@@ -89,7 +90,7 @@ def do_until(lab: LabContext, chapter: str, *, anew: bool = True) -> list[str]:
     ran = []
     for module in CHAPTERS:
         steps, own = getattr(module, "STEPS", ()), number(module)
-        if own > chapter or not steps:
+        if not after < own <= chapter or not steps:
             continue
         done = getattr(module, "done", None)
         if done is not None and done(lab) and not (anew and own == chapter):
@@ -110,7 +111,7 @@ def _take_to_the_end(lab: LabContext, chapter: str, *, anew: bool) -> list[str]:
     do_until(lab, FIRST)
     _heal_drills(lab)
     undone = undo_from(lab, f"{int(chapter) + 1:02}")
-    do_until(lab, chapter, anew=anew)
+    do_until(lab, chapter, after=FIRST, anew=anew)
     return undone
 
 

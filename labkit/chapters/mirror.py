@@ -103,7 +103,9 @@ _NOT_A_MIRROR = Reason(
 )
 _NO_ENDPOINTS = Reason(f"{MIRROR} in west has no endpoints", coming=True)
 _OTHER_ENDPOINTS = Reason(
-    f"{MIRROR} in west leads to {{endpoints}}; the gateway of east is at {{gateway}}", coming=True
+    f"{MIRROR} in west leads to {{endpoints}}; the gateway of east is at {{gateway}}",
+    fix="labkit check 04  # is it what the Link says, or the mirror controller?",
+    coming=True,
 )
 
 

@@ -111,10 +111,9 @@ _NO_CLOUD = Reason("the cloud {cloud} does not answer", coming=True)
 
 
 def _cloud(lab: LabContext) -> Finding:
-    status = lab.cloud.status()
-    price = lab.cloud.quote()
-    if not status["running"]:
+    if not lab.cloud.status()["running"]:
         return _NO_CLOUD.seen(cloud=lab.cloud.name)
+    price = lab.cloud.quote()
     billed = "billed" if price.billed else "not billed"
     return passed(f"{lab.cloud.name} answers; {price.usd_per_hour:.2f} USD/h, {billed}")
 

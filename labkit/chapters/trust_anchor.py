@@ -101,7 +101,7 @@ def _row(name: str, credential: certs.Credential) -> dict[str, object]:
 
 
 _ANEW = "labkit reset 02; labkit solve 02  # new certificates; Linkerd has to be installed anew"
-_BROKEN_CHAIN = Reason("{what}; {seen}")
+_BROKEN_CHAIN = Reason("issuer {issuer} and root {root} do not belong together: {what}")
 _EXPIRED = Reason("the issuer expired on {day}")
 _ENDS_SOON = Reason("the issuer is valid for {days} more days only", status="warn")
 _READABLE = Reason("{modes}; 0600 is right", fix="chmod 600 {paths}")
@@ -112,7 +112,8 @@ def _chain(lab: LabContext) -> Finding:
     try:
         certs.verify_chain(issuer.certificate, root.certificate)
     except CertificateError as error:
-        return _BROKEN_CHAIN.seen(what=error.what, seen=error.seen)
+        prints = {"issuer": f"{issuer.fingerprint[:11]}…", "root": f"{root.fingerprint[:11]}…"}
+        return _BROKEN_CHAIN.seen(what=error.what, **prints)
     return passed(f"issuer {issuer.fingerprint[:11]}… is signed by root {root.fingerprint[:11]}…")
 
 
