@@ -258,7 +258,7 @@ def test_10_figures(broken):
         show("10.artefacts", lambda f: f.update(warnings=[]))
         show(
             "10.instruments",
-            lambda f: f["tap"]["p50_ms"].update(value=f["viz"]["west_east_mean_ms"] + 60),
+            lambda f: f["tap"].update(mean_ms=f["viz"]["west_east_mean_ms"] + 60),
         )
     finally:
         broken.lab.record("latency", kept)
