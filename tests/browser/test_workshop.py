@@ -177,7 +177,7 @@ def test_the_network_is_set_and_reset_by_keyboard(view, workshop):
         shown = json.loads(workshop.home.run("wan", "show", "--json").stdout)
         assert shown["now"]["rtt_ms"] == 260
         page.locator("input[name=loss]").fill("0.2")
-        page.locator("#reset").focus()
+        page.locator("#wan-reset").focus()
         page.keyboard.press("Enter")
         page.get_by_text("✔ the network is as the parameters ask").wait_for(timeout=SHOWN_MS)
     finally:

@@ -66,7 +66,7 @@ byId("wan").addEventListener("submit", (event) => {
   const given = Object.fromEntries(new FormData(event.target));
   change("wan", Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
 });
-byId("reset").addEventListener("click", () => {
+byId("wan-reset").addEventListener("click", () => {
   byId("wan").reset();
   change("wan/reset", {});
 });
