@@ -15,6 +15,7 @@ from labkit.context import LabContext
 from labkit.display import Step, Table
 from labkit.drills import cure_open
 from labkit.errors import InputError
+from labkit.exercises import undo_from as undo_exercises_from
 from labkit.progress import progress
 
 FIRST, LAST = "01", "99"
@@ -63,6 +64,7 @@ def undo_from(lab: LabContext, chapter: str) -> list[str]:
     Returns:
         The numbers of the chapters that were undone.
     """
+    undo_exercises_from(lab, chapter)
     undone = []
     for module in reversed(CHAPTERS):
         undo = getattr(module, "undo", None)

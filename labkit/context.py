@@ -6,6 +6,7 @@ Chapters and checks get a `LabContext`; `labkit.lab.Lab` is one with the chapter
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -173,10 +174,11 @@ class LabContext:
             users = environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
             kubeconfig += [part for part in users.split(os.pathsep) if part not in kubeconfig]
         places = (str(self.folder.commands), str(command_folder()))
-        path = environ.get("PATH", "").split(os.pathsep)
+        own = str(Path(sys.executable).parent)  # last: of it, only `labkit` is meant
+        path = [part for part in environ.get("PATH", "").split(os.pathsep) if part not in places]
         return {
             "KUBECONFIG": os.pathsep.join(kubeconfig),
-            "PATH": os.pathsep.join([*places, *(part for part in path if part not in places)]),
+            "PATH": os.pathsep.join([*places, *path, *([] if own in path else [own])]),
             "LABKIT_LAB_NAME": self.params.lab_name,
         }
 

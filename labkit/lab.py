@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from labkit import catch_up, clouds, drills
+from labkit import catch_up, clouds, drills, exercises
 from labkit.chapters import (
     CHAPTERS,
     cleanup,
@@ -113,9 +113,15 @@ def all_checks() -> list[Check]:
     return [check for chapter in CHAPTERS for check in chapter.CHECKS]
 
 
-def list_checks(chapters: Sequence[str]) -> list[dict[str, object]]:
+def exercise_checks() -> list[Check]:
+    """The checks of all exercises, in order; no chapter needs them."""
+    return [exercise.check for exercise in exercises.EXERCISES]
+
+
+def list_checks(chapters: Sequence[str], *, of_exercises: bool = False) -> list[dict[str, object]]:
     """Facts about checks, without running any."""
-    return [check.to_json() for check in select(all_checks(), list(chapters))]
+    known = exercise_checks() if of_exercises else all_checks()
+    return [check.to_json() for check in select(known, list(chapters))]
 
 
 def lab_of_run(folder: Path) -> "Lab":
@@ -256,6 +262,57 @@ class Lab(LabContext):
         kept = self.recorded("checks") or {}
         self.record("checks", {**kept, chapter: report.to_json()})
         return show(report)
+
+    def run_exercises(self, chapters: Sequence[str] = (), *, wait: bool = True) -> Report:
+        """Look at the exercises of some chapters, or of all: which are solved.
+
+        Args:
+            chapters: numbers, as `06`; none means all.
+            wait: give what is still coming up its time; else look once.
+        """
+        return run_checks(self, select(exercise_checks(), list(chapters)), wait=wait)
+
+    def start_exercise(self, exercise: str) -> Step:
+        """Make what an exercise starts from; it may be called again.
+
+        Args:
+            exercise: its id, as `05.exercise-mesh`.
+
+        Raises:
+            InputError: there is no such exercise, or it starts from the chapter's end as it is.
+        """
+        found = exercises.find(exercise)
+        if found.start is None:
+            raise InputError(
+                "Nothing to start", problems=[f"{exercise} starts from the end of its chapter"]
+            )
+        return found.start(self)
+
+    def check_exercise(self, exercise: str, answer: object = None) -> Report:
+        """Whether an exercise is solved; an answer that is given is kept, None keeps the last one.
+
+        Args:
+            exercise: its id, as `04.exercise-gateway`.
+            answer: what the learner found out, where the exercise asks for that.
+
+        Raises:
+            InputError: there is no such exercise.
+        """
+        found = exercises.find(exercise)
+        if answer is not None:
+            exercises.keep(self, found.id, answer)
+        report = run_checks(self, [found.check])
+        kept = self.recorded("exercises") or {}
+        self.record("exercises", {**kept, found.id: report.to_json()})
+        return report
+
+    def shell(self, text: str) -> exercises.ShellOutput:
+        """Run lines in bash as after `eval "$(labkit env)"`, and show what they printed.
+
+        Raises:
+            CommandError: they did not end within two minutes.
+        """
+        return exercises.run_shell(self, text)
 
     def up(self, *, bare: bool = False) -> Step:
         """Two clusters, and the trust anchor unless `bare`."""
@@ -469,6 +526,7 @@ class Lab(LabContext):
     @_of_chapter("10")
     def measure(self) -> Step:
         """10: wait for the warm-up, measure, keep samples and metrics."""
+        exercises.silence(self)
         return latency.measure(self)
 
     @_of_chapter("10")

@@ -2,9 +2,9 @@
 
     python notebooks/refresh.py --params params/west-sfo3-east-syd1.yaml
 
-The kept notebooks read like ones run by hand: with the original `parameters` cell instead of
-papermill's injected one, and without times of execution, paths of this machine or secrets. The lab
-has a temporary LABKIT_HOME, so that labs of the user are not touched. Exit code 1 when a notebook
+Exercises are not run: their cells are kept as a learner finds them. The kept notebooks read like
+ones run by hand: with the original `parameters` cell instead of papermill's injected one, and
+without times of execution, paths of this machine or secrets. The lab has a temporary LABKIT_HOME, so that labs of the user are not touched. Exit code 1 when a notebook
 failed or one does not fit for being kept; then `notebooks/` is left as it was.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import LabkitError
+from labkit.handouts.cells import cleared, exercise_of
 from labkit.params import load_params
 from labkit.runs import run_lab
 from labkit.runs.notebooks import SECRET, find_notebooks
@@ -35,11 +36,12 @@ def kept(executed: dict[str, Any], original: dict[str, Any]) -> dict[str, Any]:
         ValueError: the two are not the same notebook.
     """
     cells = [c for c in executed["cells"] if INJECTED not in c["metadata"].get("tags", [])]
-    if [c["source"] for c in cells] != [c["source"] for c in original["cells"]]:
+    result = cleared(original)
+    chapter = [cell for cell in result["cells"] if not exercise_of(cell)]
+    if [c["source"] for c in cells] != [c["source"] for c in chapter]:
         raise ValueError("the executed notebook has other cells than the original")
-    result = json.loads(json.dumps(original))
     count = 0
-    for cell, ran in zip(result["cells"], cells, strict=True):
+    for cell, ran in zip(chapter, cells, strict=True):
         if cell["cell_type"] == "code":
             count += 1
             cell["execution_count"] = count
@@ -76,7 +78,8 @@ def refresh(params_file: Path | None, assignments: dict[str, str]) -> list[str]:
         What went wrong; empty when everything was kept.
     """
     params = load_params(params_file, overrides=assignments).params
-    result = run_lab(params, runs=Path(os.environ["LABKIT_HOME"]) / "runs")
+    runs = Path(os.environ["LABKIT_HOME"]) / "runs"
+    result = run_lab(params, runs=runs, exercises=False)
     if result.error is not None:
         return [str(result.error)]
     texts: dict[Path, str] = {}

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labkit import __version__
-from labkit.lab import all_checks
+from labkit.handouts.cells import exercise_of
+from labkit.lab import all_checks, exercise_checks
 from labkit.params import Params
 from labkit.runs import summary
 from labkit.runs.folder import RunFolder
@@ -49,7 +51,7 @@ def commands():
 def test_every_command_and_option_is_documented(command):
     page = read("cli.md")
     assert f"## `labkit {command}" in page
-    assert f"`labkit {command}`" in README.read_text()
+    assert f"`labkit {command}`" in page.partition("## Exit codes")[0]  # at a glance
     for option in commands()[command]:
         if option.startswith("-"):
             assert re.search(rf"`{re.escape(option)}\b", page), f"{command} {option}"
@@ -70,6 +72,29 @@ def test_every_notebook_has_a_row_in_the_readme():
     assert rows == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
+def test_every_notebook_is_on_the_learners_map():
+    rows = re.findall(r"^\| `(\d\d_[a-z_]+)` \|", read("learner.md"), re.MULTILINE)
+    assert rows == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_the_instructors_plan_is_the_boards():
+    rows = re.findall(r"^\| (\d\d) \| (\d+) \|", read("instructor.md"), re.MULTILINE)
+    plan = yaml.safe_load((ROOT / "labkit/data/workshop-plan.yaml").read_text())["minutes"]
+    assert {number: int(minutes) for number, minutes in rows} == plan
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    found, left = set(), [README]
+    while left:
+        page = left.pop()
+        found.add(page)
+        for target in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text()):
+            linked = (page.parent / target).resolve()
+            if linked not in found and linked.exists():
+                left.append(linked)
+    assert set(DOCS.glob("*.md")) <= found
+
+
 def generator(name):
     """The script that makes a page."""
     path = DOCS / f"generate_{name}.py"
@@ -80,7 +105,7 @@ def generator(name):
     return module
 
 
-@pytest.mark.parametrize("name", ["checks", "coverage", "dataset", "drills"])
+@pytest.mark.parametrize("name", ["checks", "coverage", "dataset", "drills", "exercises"])
 def test_a_generated_page_is_up_to_date(name):
     page = generator(name).render()
     assert read(f"{name}.md") == page, f"run `python docs/generate_{name}.py`"
@@ -89,6 +114,20 @@ def test_a_generated_page_is_up_to_date(name):
 @pytest.mark.parametrize("check", [check.id for check in all_checks()])
 def test_every_check_is_documented(check):
     assert f"| `{check}` |" in read("checks.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_every_exercise_of_a_notebook_is_documented(path):
+    ids = {exercise_of(cell) for cell in json.loads(path.read_text())["cells"]} - {""}
+    assert ids or not "03" <= path.stem[:2] <= "11"
+    for exercise in ids:
+        assert f"| `{exercise}` |" in read("exercises.md")
+
+
+def test_every_exercise_is_in_a_notebook():
+    text = "".join(path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb"))
+    for check in exercise_checks():
+        assert f'"exercise": "{check.id}"' in text
 
 
 def an_empty_summary(tmp_path):

@@ -10,6 +10,7 @@ import typer
 
 from labkit.chapters import CHAPTERS
 from labkit.cli import app
+from labkit.handouts.cells import exercise_of
 from labkit.lab import Lab, all_checks
 from labkit.params import Params
 from labkit.runs.notebooks import find_notebooks
@@ -91,9 +92,12 @@ def test_parameters_of_a_notebook_are_typed_and_those_of_the_walk_are_the_lab_s(
         assert notebook not in WALK or statement.target.id in Params.model_fields
 
 
-def test_a_notebook_ends_with_its_check(notebook):
+def test_a_chapter_ends_with_its_check_and_exercises_come_after_it(notebook):
     (check,) = tagged(notebook, "check")
-    assert check == [cell for cell in cells(notebook) if cell["cell_type"] == "code"][-1]
+    code = [cell for cell in cells(notebook) if cell["cell_type"] == "code"]
+    assert check == [cell for cell in code if not exercise_of(cell)][-1]
+    first = next((n for n, cell in enumerate(cells(notebook)) if exercise_of(cell)), None)
+    assert first is None or all(exercise_of(cell) for cell in cells(notebook)[first:])
     call = f'lab.check("{number(notebook)}")' if notebook in WALK else "found.check()"
     assert source(check).strip() == call
 

@@ -80,17 +80,21 @@ def check(
             "is looked at again until it holds or the check's time is over",
         ),
     ] = False,
+    exercises: Annotated[
+        bool, typer.Option("--exercises", help="the exercises' checks instead: which are solved")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the checks of some chapters or all. Exit codes: 0 pass, 1 fail, 2 none ran, 3 warn."""
     if list_only:
         from labkit.lab import list_checks
 
-        rows = list_checks(chapters or [])
+        rows = list_checks(chapters or [], of_exercises=exercises)
         show(rows if as_json else "\n".join(map(_declared, rows)), as_json=as_json)
         return
     lab = known_lab(lab_name)
-    report = lab.run_checks(chapters or [], wait=not skip_wait)
+    run = lab.run_exercises if exercises else lab.run_checks
+    report = run(chapters or [], wait=not skip_wait)
     show(report.to_json() if as_json else report, as_json=as_json)
     warn_of_open_drills(lab)
     raise typer.Exit(report.exit_code)

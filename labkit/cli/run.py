@@ -27,6 +27,10 @@ def run(
             "--resume", help="go on with a run that was cut off: RUN, or the newest below --runs"
         ),
     ] = False,
+    exercises: Annotated[
+        bool,
+        typer.Option("--exercises/--no-exercises", help="run the exercises, or leave them out"),
+    ] = True,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +54,7 @@ def run(
         result = resume_run(folder, chosen, notebooks=where, keep=keep)
     else:
         chosen = agreed(Lab.of(loaded.params), yes=yes)
-        result = run_lab(chosen, runs=runs, notebooks=where, keep=keep)
+        result = run_lab(chosen, runs=runs, notebooks=where, keep=keep, exercises=exercises)
     if as_json:
         show(result.summary, as_json=True)
     else:

@@ -61,6 +61,7 @@ class Attempt:
         notebook: where it was cut off.
         error: by what.
         caveats: what a reader of the figures must know of how they were made.
+        exercises: whether exercises were run.
     """
 
     began: str
@@ -68,6 +69,7 @@ class Attempt:
     notebook: str | None = None
     error: str | None = None
     caveats: tuple[str, ...] = ()
+    exercises: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,10 @@ class Checkpoints:
         """
         write_private(self.run / FACTS, json.dumps(last.facts if last else {}, indent=1).encode())
 
-    def begin(self, caveats: Sequence[str] = ()) -> None:
+    def begin(self, caveats: Sequence[str] = (), *, exercises: bool = True) -> None:
         """An attempt begins."""
-        self._write_attempts([*self.attempts(), Attempt(now(), caveats=tuple(caveats))])
+        begun = Attempt(now(), caveats=tuple(caveats), exercises=exercises)
+        self._write_attempts([*self.attempts(), begun])
 
     def end(self, *, notebook: str | None, error: str | None) -> None:
         """The attempt that runs has ended."""

@@ -19,8 +19,9 @@ from typing import Any
 import yaml
 
 from labkit.clouds import TOKEN_VARIABLES, require_consent
-from labkit.errors import LabkitError, StateError
+from labkit.errors import CheckFailed, LabkitError, StateError
 from labkit.folder import LabFolder
+from labkit.handouts import cells
 from labkit.handouts.materials import NOTEBOOKS
 from labkit.lab import Lab
 from labkit.params import Params, to_papermill
@@ -61,6 +62,7 @@ def run_lab(
     keep: bool = False,
     name: str | None = None,
     caveats: Sequence[str] = (),
+    exercises: bool = True,
 ) -> RunResult:
     """Run the whole walk.
 
@@ -71,6 +73,8 @@ def run_lab(
         keep: leave the lab up at the end.
         name: of the run folder; None makes one of the time and the regions.
         caveats: what a reader of the figures must know of how they were made; go to the warnings.
+        exercises: run them too. Where the notebooks have solutions these are run, and must pass;
+            where they have none, what the learner wrote is, and what is open is told.
 
     Raises:
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
@@ -83,7 +87,7 @@ def run_lab(
     LabFolder.of(params.lab_name).write_params(params)
     Lab.of(params).meter.reset()
     with folder.checkpoints.locked():
-        return attempt(folder, params, chapters, keep=keep, caveats=caveats)
+        return attempt(folder, params, chapters, keep=keep, caveats=caveats, exercises=exercises)
 
 
 def attempt(
@@ -93,6 +97,7 @@ def attempt(
     *,
     keep: bool,
     caveats: Sequence[str] = (),
+    exercises: bool = True,
     prepare: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Run notebooks that are left, tear down, and write what the run has shown so far.
@@ -103,6 +108,7 @@ def attempt(
         chapters: the notebooks that have no checkpoint yet.
         keep: leave the lab up at the end.
         caveats: as for `run_lab`.
+        exercises: as for `run_lab`.
         prepare: brings the lab to the end of the chapter before.
     """
     checkpoints = folder.checkpoints
@@ -112,9 +118,9 @@ def attempt(
     _say(f"run folder: {short(folder.root)}")
     with _environment(folder, params), echo(folder.log), terminate_as_interrupt():
         try:
-            checkpoints.begin(caveats)
+            checkpoints.begin(caveats, exercises=exercises)
             prepare()
-            _run_chapters(chapters, folder, params, timings)
+            _run_chapters(chapters, folder, params, timings, exercises=exercises)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
             error = caught
             log(folder, f"✘ {str(caught) or 'interrupted'}")
@@ -160,7 +166,12 @@ def _refuse_a_running_lab(params: Params) -> None:
 
 
 def _run_chapters(
-    chapters: Sequence[Path], folder: RunFolder, params: Params, timings: dict[str, float]
+    chapters: Sequence[Path],
+    folder: RunFolder,
+    params: Params,
+    timings: dict[str, float],
+    *,
+    exercises: bool,
 ) -> None:
     if not chapters:
         return
@@ -170,7 +181,9 @@ def _run_chapters(
         kernels.prepare(1)
         for number, chapter in enumerate(chapters, start=1):
             ahead = 0 if chapter.stem in UNDISTURBED else len(chapters) - number
-            _run_chapter(chapter, folder, params, timings, kernels=kernels, ahead=ahead)
+            _run_chapter(
+                chapter, folder, params, timings, kernels=kernels, ahead=ahead, exercises=exercises
+            )
 
 
 def _run_chapter(
@@ -181,6 +194,7 @@ def _run_chapter(
     *,
     kernels: Kernels,
     ahead: int,
+    exercises: bool,
 ) -> None:
     started = time.monotonic()
     log(folder, f"▶ {chapter.stem}")
@@ -192,11 +206,29 @@ def _run_chapter(
             hide=lambda: hidden_paths(params, folder.root) | known_secrets(params),
             kernels=kernels,
             ahead=ahead,
+            exercises=exercises,
         )
     finally:
         timings[chapter.stem] = round(time.monotonic() - started, 2)
+    if exercises:
+        _require_solved(chapter, folder)
     folder.checkpoints.keep(chapter, timings[chapter.stem])
     log(folder, f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
+
+
+def _require_solved(notebook: Path, folder: RunFolder) -> None:
+    """Where solutions were run, their checks must hold; a learner's notebook may have open ones.
+
+    Raises:
+        CheckFailed: the first exercise whose solution does not solve it.
+    """
+    for exercise in cells.solutions(cells.read(notebook)):
+        for outcome in summary.recorded(folder).get("exercises", {}).get(exercise, []):
+            if outcome["status"] == "fail":
+                raise CheckFailed(
+                    f"The solution of {exercise} in {notebook.name} does not solve it",
+                    seen=outcome["reason"],
+                )
 
 
 def hidden_paths(params: Params, run_folder: Path) -> dict[str, str]:

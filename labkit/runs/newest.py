@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.checks import Outcome, Report
+from labkit.checks import Finding, Outcome, Report, failed, passed, warned
 from labkit.display import Shown
 from labkit.errors import InputError
 from labkit.latency.schema import REQUESTS
@@ -20,6 +20,7 @@ from labkit.runs.reading import KeptRun, find_runs, read_run
 if TYPE_CHECKING:
     from labkit.latency.charts import Chart
 
+EXERCISE = "11.exercise-compare"
 _AGAIN = "`labkit run -p west_region={} -p east_region={}`"
 
 
@@ -59,6 +60,17 @@ class RunComparison(Shown):
         report = Report(tuple(_outcomes(self)))
         return report.require() if headless() else report
 
+    def check_exercise(self, answer: float | None = None) -> Report:
+        """Whether the number of differences that are told from zero was answered rightly.
+
+        Args:
+            answer: rows whose interval leaves zero out.
+        """
+        finding = _counted(self.comparison, answer)
+        title = "you know how many differences are told from zero"
+        fix = "" if finding.status == "pass" else "# unfold the hints below the task"
+        return Report((Outcome(EXERCISE, title, (), finding.status, finding.reason, fix),))
+
 
 def compare_runs(run_a: str = "", run_b: str = "", *, runs: str = "runs") -> RunComparison:
     """Compare two runs.
@@ -86,6 +98,21 @@ def compare_runs(run_a: str = "", run_b: str = "", *, runs: str = "runs") -> Run
     same = "the newest of the same pair" if alike else "the newest, of another pair of regions"
     text = f"B is {b.name}; A is {a.name}. Not named, so taken: {other.name}, {same}."
     return RunComparison(compare_folders(a.root, b.root), text)
+
+
+def _counted(comparison: Comparison | None, answer: float | None) -> Finding:
+    if comparison is None:
+        return warned("nothing to compare yet: this exercise needs two runs")
+    if answer is None:
+        return failed("nothing was answered yet: `answer` in the cell above is empty")
+    rows = comparison.differences
+    known = rows.dropna(subset=["low_ms", "high_ms"])
+    clear = int(((known["low_ms"] > 0) | (known["high_ms"] < 0)).sum())
+    if answer == clear:
+        return passed(f"{clear} of {len(rows)} differences have an interval that leaves zero out")
+    if answer == int((rows["difference_ms"] != 0).sum()):
+        return failed(f"{answer:g} figures are not the same; how many intervals leave zero out?")
+    return failed(f"it is not {answer:g}: count the rows whose interval has zero on its outside")
 
 
 def _with_samples(folder: Path) -> list[KeptRun]:

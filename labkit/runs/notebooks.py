@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import LabkitError, StateError
+from labkit.handouts import cells
 from labkit.imports import without
 from labkit.runs.kernels import Kernels
 
@@ -62,20 +63,19 @@ class Executed:
 
 
 def find_notebooks(folder: Path) -> list[Path]:
-    """The chapters in order.
+    """The chapters in order, of a folder or of `notebooks` in it, as `labkit init` makes them.
 
     Raises:
         StateError: there are none.
     """
-    found = sorted(
-        path for path in folder.glob("*.ipynb") if ORDER.match(path.name) and _is_of_the_walk(path)
+    for place in (folder, folder / "notebooks"):
+        named = [path for path in sorted(place.glob("*.ipynb")) if ORDER.match(path.name)]
+        if found := [path for path in named if _is_of_the_walk(path)]:
+            return found
+    raise StateError(
+        f"There are no notebooks in {folder}",
+        fix="run this in a clone of labkit, or say where they are with --notebooks",
     )
-    if not found:
-        raise StateError(
-            f"There are no notebooks in {folder}",
-            fix="run this in a clone of labkit, or say where they are with --notebooks",
-        )
-    return found
 
 
 def _is_of_the_walk(notebook: Path) -> bool:
@@ -111,6 +111,7 @@ def execute(
     hide: Callable[[], Mapping[str, str]],
     kernels: Kernels | None = None,
     ahead: int = 0,
+    exercises: bool = True,
 ) -> Executed:
     """Execute a notebook and keep it with its output.
 
@@ -122,6 +123,8 @@ def execute(
             because the run makes the lab's secrets.
         kernels: where its kernel is from; None starts one.
         ahead: for how many notebooks to come kernels may be started meanwhile.
+        exercises: run them, with the solutions in place of the learner's cells where there are
+            solutions; without, their cells are left out.
 
     Raises:
         NotebookFailed: a cell failed, took too long, or its kernel died.
@@ -130,6 +133,7 @@ def execute(
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    read = cells.read(notebook)
     known = declared_parameters(notebook)
     chosen = {name: value for name, value in parameters.items() if name in known}
     started = time.monotonic()
@@ -138,7 +142,8 @@ def execute(
         with (kernels or Kernels(notebook.parent)).next() as manager:
             if kernels is not None and ahead:
                 kernels.prepare(ahead)
-            _papermill(notebook, output, chosen, manager)
+            content = cells.solved(read) if exercises else cells.without_exercises(read)
+            _papermill(content, output, chosen, manager, cwd=notebook.parent)
     except PapermillExecutionError as error:
         failure = NotebookFailed(
             notebook.name,
@@ -172,15 +177,21 @@ def _without_answer(notebook: Path, output: Path, error: Exception) -> NotebookF
 
 
 def _papermill(
-    notebook: Path, output: Path, parameters: Mapping[str, Any], manager: "AsyncKernelManager"
+    content: cells.Notebook,
+    output: Path,
+    parameters: Mapping[str, Any],
+    manager: "AsyncKernelManager",
+    *,
+    cwd: Path,
 ) -> None:
+    import nbformat
     import papermill
 
     papermill.execute_notebook(
-        notebook,
+        nbformat.from_dict(content),  # type: ignore[no-untyped-call]
         str(output).replace("{", "{{").replace("}", "}}"),
         parameters=dict(parameters),
-        cwd=notebook.parent,
+        cwd=cwd,
         progress_bar=False,
         autosave_cell_every=0,
         request_save_on_cell_execute=True,

@@ -124,8 +124,15 @@ def resume_run(
                 folder.checkpoints.restore_facts(point)  # as the run's own notebooks saw them
                 log(folder, f"✔ the lab is at the end of chapter {last}")
 
-        caveats = _caveats(folder, through, done)
-        return attempt(folder, params, left, keep=keep, caveats=caveats, prepare=prepare)
+        return attempt(
+            folder,
+            params,
+            left,
+            keep=keep,
+            caveats=_caveats(folder, through, done),
+            exercises=folder.checkpoints.attempts()[0].exercises,  # as it was begun
+            prepare=prepare,
+        )
 
 
 def _through(

@@ -35,7 +35,7 @@ def build(
         teardown: what the teardown found.
         error: what ended the run early.
     """
-    facts, attempts = _recorded(folder), folder.checkpoints.attempts()
+    facts, attempts = recorded(folder), folder.checkpoints.attempts()
     measured = facts.get("latency") or {}
     known = rtt(params.west_region, params.east_region, override_ms=params.wan_rtt_ms)
     way = measured.get("rtt") or {}  # it may have been set live, and then the measurement knows
@@ -62,6 +62,7 @@ def build(
         "mirror": facts.get("mirror"),
         "mtls": facts.get("mtls"),
         "checks": [item for items in (facts.get("checks") or {}).values() for item in items],
+        "exercises": [item for items in (facts.get("exercises") or {}).values() for item in items],
         "warnings": [*(measured.get("warnings") or []), *_caveats(attempts)],
         "attempts": [
             {"began": a.began, "ended": a.ended, "notebook": a.notebook, "error": a.error}
@@ -87,7 +88,8 @@ def _caveats(attempts: Sequence[Attempt]) -> list[str]:
     return [*said, *cuts]
 
 
-def _recorded(folder: RunFolder) -> dict[str, Any]:
+def recorded(folder: RunFolder) -> dict[str, Any]:
+    """What the chapters recorded so far, by section."""
     try:
         facts: dict[str, Any] = json.loads((folder.root / FACTS).read_text())
     except (FileNotFoundError, ValueError):  # ended before anything, or cut off by a full disk
@@ -188,6 +190,15 @@ def _other_lines(content: dict[str, Any]) -> list[str]:
     checks = content["checks"]
     passed = sum(1 for check in checks if check["status"] == "pass")
     lines.append(f"checks           {passed} of {len(checks)} passed")
+    lines += _exercise_lines(content["exercises"])
     if content["processes_left"] is not None:
         lines.append(f"processes left   {content['processes_left']}")
     return lines
+
+
+def _exercise_lines(exercises: list[dict[str, Any]]) -> list[str]:
+    if not exercises:
+        return []
+    open_ones = [item["id"] for item in exercises if item["status"] == "fail"]
+    text = f"exercises        {len(exercises) - len(open_ones)} of {len(exercises)} solved"
+    return [text + (f"; open: {', '.join(open_ones)}" if open_ones else "")]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -132,15 +134,44 @@ def test_jupyter_without_notebooks_says_how_to_get_them(home):
     assert home.processes() == []
 
 
-def test_a_wheel_brings_notebooks_and_params_and_no_other_form_does(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    from hatchling import build
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Wheel and editable wheel, as the build backend makes them."""
+    folder = tmp_path_factory.mktemp("wheels")
+    code = f"""
+import os
+from hatchling import build
+os.chdir({str(ROOT)!r})
+for kind in ("wheel", "editable"):
+    os.makedirs(os.path.join({str(folder)!r}, kind))
+    getattr(build, "build_" + kind)(os.path.join({str(folder)!r}, kind))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=100)
+    return {kind: next((folder / kind).glob("*.whl")) for kind in ("wheel", "editable")}
 
-    names = {}
-    for make in (build.build_wheel, build.build_editable):
-        with zipfile.ZipFile(tmp_path / make(str(tmp_path))) as wheel:
-            names[make.__name__] = {n for n in wheel.namelist() if n.startswith("labkit/data/")}
-    assert {f"labkit/data/notebooks/{name}" for name in NAMES} <= names["build_wheel"]
-    assert "labkit/data/params/tutorial.yaml" in names["build_wheel"]
-    assert "labkit/data/jupyter/labconfig/page_config.json" in names["build_wheel"]
-    assert not names["build_editable"]
+
+def test_a_wheel_brings_notebooks_and_params_and_an_editable_one_reads_the_clones(built):
+    with zipfile.ZipFile(built["wheel"]) as wheel:
+        names = set(wheel.namelist())
+    assert {f"labkit/data/notebooks/{name}" for name in NAMES} <= names
+    assert "labkit/data/params/tutorial.yaml" in names
+    assert "labkit/data/jupyter/labconfig/page_config.json" in names
+    with zipfile.ZipFile(built["editable"]) as wheel:
+        assert not [name for name in wheel.namelist() if name.startswith("labkit/")]
+
+
+def test_an_installed_wheel_hands_out_what_the_clone_does(init, home, built):
+    installed = home.root / "site"
+    with zipfile.ZipFile(built["wheel"]) as wheel:
+        wheel.extractall(installed)
+    init()
+    done = home.run("init", "other", env={"PYTHONPATH": str(installed)})
+    assert done.returncode == 0, done.stderr
+    found = home.run(
+        *("init", "--help"), env={"PYTHONPATH": str(installed), "PYTHONVERBOSE": "1"}
+    ).stderr
+    assert str(installed / "labkit") in found
+    for path in init.folder.rglob("*"):
+        if path.is_file():
+            other = home.root / "other" / path.relative_to(init.folder)
+            assert other.read_bytes() == path.read_bytes(), path.name

@@ -84,6 +84,12 @@ def test_notebooks_are_found_in_order_and_others_are_not(tmp_path):
     assert [p.name for p in find_notebooks(tmp_path)] == ["02_a.ipynb", "10_b.ipynb", "99_c.ipynb"]
 
 
+def test_a_folder_that_init_has_made_is_good_for_its_notebooks(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    path = write(tmp_path / "notebooks", "02_a.ipynb")
+    assert find_notebooks(tmp_path) == [path]
+
+
 def test_a_folder_without_notebooks_says_what_to_do(tmp_path):
     with pytest.raises(StateError, match="There are no notebooks") as caught:
         find_notebooks(tmp_path)
