@@ -198,6 +198,10 @@ PARAMETERS = (
 )
 
 
+RUN_TIMEOUT_S = 900
+"""Of a walk that takes one minute: the machine may be busy."""
+
+
 class Learner:
     """The walk of a learner who has edited nothing, and the lab that it left up."""
 
@@ -234,8 +238,10 @@ class Learner:
 def learner(module_home):
     assert module_home.run("init", "mine", "--learner", "--lab-name", "learner").returncode == 0
     arguments = [part for item in PARAMETERS for part in ("-p", item)]
-    done = module_home.run("run", "--keep", "--notebooks", "mine", *arguments, timeout=400)
     try:
+        done = module_home.run(
+            "run", "--keep", "--notebooks", "mine", *arguments, timeout=RUN_TIMEOUT_S
+        )
         yield Learner(module_home, done)
     finally:
         down = module_home.run("down", "--lab-name", "learner")
@@ -244,7 +250,7 @@ def learner(module_home):
 
 
 slow = pytest.mark.slow
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @slow

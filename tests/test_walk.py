@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from labkit.exercises import EXERCISES
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PARAMETERS = (
@@ -25,7 +27,7 @@ PARAMETERS = (
     "load_rate=120",
     "load_seconds=10",
 )
-RUN_TIMEOUT_S = 400
+RUN_TIMEOUT_S = 500
 GATEWAY_IDENTITY = (
     "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local"
 )
@@ -104,6 +106,12 @@ def test_every_check_passed(walk):
     bad = [f"{c['id']}: {c['reason']}" for c in walk.summary["checks"] if c["status"] == "fail"]
     assert not bad
     assert {c["id"][:2] for c in walk.summary["checks"]} == {f"{n:02}" for n in range(11)}
+
+
+def test_every_solution_solves_its_exercise(walk):
+    outcomes = {item["id"]: item for item in walk.summary["exercises"]}
+    assert set(outcomes) == {exercise.id for exercise in EXERCISES}
+    assert not [i["reason"] for i in outcomes.values() if i["status"] == "fail"]
 
 
 def test_the_headline_names_the_figures_and_the_folder(walk):
