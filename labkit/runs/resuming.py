@@ -15,7 +15,7 @@ from labkit import __version__, catch_up
 from labkit.clouds import require_consent
 from labkit.errors import InputError, StateError
 from labkit.handouts.materials import NOTEBOOKS
-from labkit.lab import Lab, lab_of_run
+from labkit.lab import Lab
 from labkit.params import LoadedParams, Params
 from labkit.runs.checkpoints import Checkpoint, digest
 from labkit.runs.folder import RunFolder
@@ -38,7 +38,13 @@ def find_run(run: Path | None, runs: Path) -> RunFolder:
                 fix="name the run folder: labkit run --resume runs/<time>-<west>-<east>",
             )
         run = found[-1]
-    lab_of_run(run)  # says when it is no run folder
+    # Not by `lab_of_run`: it puts back the record of a lab that may have been taken down since.
+    if not (run / "params.json").is_file():
+        raise InputError(
+            f"{run} is no run folder",
+            problems=["params.json: No such file"],
+            fix="give the folder that `labkit run` has printed",
+        )
     folder = RunFolder(run.resolve())
     if _status(folder) == "passed":
         raise StateError(
