@@ -186,10 +186,12 @@ def serve(lab_name: str, *, port: int | None, browser: bool, say: Callable[[str]
             (r"/static/(dashboard\.(?:css|js))", web.StaticFileHandler, static),
         ],
     )
-    say(f"Live view of the lab {lab_name}: http://{ADDRESS}:{chosen}/?token={token}")
-    say("Ctrl-C ends it; the lab stays as it is.")
     watcher.start()
     try:
+        say(
+            f"Live view of the lab {lab_name}: http://{ADDRESS}:{chosen}/?token={token}\n"
+            "Ctrl-C ends it; the lab stays as it is."
+        )
         server.start()
     except KeyboardInterrupt:
         return  # it came before the server's own handling of it; this is how it is ended
