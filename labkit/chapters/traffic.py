@@ -29,8 +29,8 @@ def redirect(lab: LabContext) -> Step:
     """Point the robot at the mirrored service and wait until requests arrive in east."""
     with progress("Redirecting the votes") as shown:
         if web_host(lab) != TARGET:
-            _point(lab, TARGET)
-        _wait_robot(lab, shown)
+            point(lab, TARGET)
+        wait_robot(lab, shown)
         wait_for(
             lambda: _flows(lab),
             what="requests from west to arrive at east's gateway",
@@ -63,14 +63,15 @@ STEPS = (redirect,)
 def undo(lab: LabContext) -> None:
     """Point the robot at west's own service again, where nobody answers."""
     with progress("Taking the redirection back") as shown:
-        if lab.kubernetes(WEST).get("apps/v1", "Deployment", BOT, NAMESPACE) is None:
+        if not is_there(lab):
             return
         if web_host(lab) != OWN:
-            _point(lab, OWN)
-        _wait_robot(lab, shown)
+            point(lab, OWN)
+        wait_robot(lab, shown)
 
 
-def _point(lab: LabContext, host: str) -> None:
+def point(lab: LabContext, host: str) -> None:
+    """Tell the robot where to vote; it starts anew."""
     container = {"name": BOT, "env": [{"name": "WEB_HOST", "value": host}]}
     lab.kubernetes(WEST).patch(
         "apps/v1",
@@ -82,8 +83,14 @@ def _point(lab: LabContext, host: str) -> None:
     )
 
 
-def _wait_robot(lab: LabContext, shown: Progress) -> None:
+def wait_robot(lab: LabContext, shown: Progress) -> None:
+    """Wait until the robot is rolled out."""
     wait_rollout(lab.kubernetes(WEST), NAMESPACE, [BOT], timeout_s=ROLLOUT_TIMEOUT_S, report=shown)
+
+
+def is_there(lab: LabContext) -> bool:
+    """Whether west has the robot."""
+    return lab.kubernetes(WEST).get("apps/v1", "Deployment", BOT, NAMESPACE) is not None
 
 
 def web_host(lab: LabContext) -> str:

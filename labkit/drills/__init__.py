@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from labkit.context import LabContext
 from labkit.drill_log import DrillLog
 from labkit.drills import (
+    anchor,
     black_hole,
+    direction,
     gateway,
+    issuer,
     label,
+    policy,
+    proxy,
     unmeshed,
 )
 from labkit.drills.drill import Drill
@@ -21,7 +26,8 @@ from labkit.params.model import did_you_mean
 __all__ = ["DRILLS", "Drill", "cure_open", "find", "heal", "hint", "listing", "start", "verify"]
 
 DRILLS: Mapping[str, Drill] = {
-    module.DRILL.name: module.DRILL for module in (unmeshed, label, gateway, black_hole)
+    module.DRILL.name: module.DRILL
+    for module in (unmeshed, label, direction, gateway, proxy, policy, issuer, anchor, black_hole)
 }
 
 

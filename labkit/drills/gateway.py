@@ -3,45 +3,21 @@
 from typing import Any
 
 from labkit.chapters.multicluster_link import GATEWAY, NAMESPACE
+from labkit.chapters.region_loss import hide_gateway, selected_app, show_gateway
 from labkit.checks import Finding
-from labkit.clients.rollouts import wait_rollout
 from labkit.context import EAST, LabContext
 from labkit.drills.drill import Before, Drill, Symptom
 from labkit.drills.votes import DEAD_GATEWAY, NO_VOTES, proof
-from labkit.errors import StateError
-
-_SERVICE = ("v1", "Service", GATEWAY, NAMESPACE)
-ROLLOUT_TIMEOUT_S = 300.0
-WRONG = f"{GATEWAY}-blue"
-"""What the Service selects by `app` while the drill is open: no pod has it."""
 
 
 def look(lab: LabContext) -> dict[str, Any]:
     """Which pods the gateway's Service selects."""
-    selector = lab.kubernetes(EAST).require(*_SERVICE)["spec"].get("selector") or {}
-    if "app" not in selector:
-        raise StateError(
-            f"The Service {NAMESPACE}/{GATEWAY} of {EAST} selects its pods in an unknown way",
-            seen=str(selector),
-            fix="`labkit reset 04`, then `labkit solve 08`",
-        )
-    return {"app": selector["app"]}
-
-
-def _select(lab: LabContext, app: str) -> None:
-    lab.kubernetes(EAST).patch(*_SERVICE, body={"spec": {"selector": {"app": app}}})
+    return {"app": selected_app(lab)}
 
 
 def inject(lab: LabContext, before: Before) -> None:
-    """Let the Service select pods that are not there, and end the connections that are open.
-
-    A connection outlives its endpoint: as long as the old pod lives, nobody notices anything.
-    """
-    east = lab.kubernetes(EAST)
-    _select(lab, WRONG)
-    for pod in east.list("v1", "Pod", NAMESPACE, labels=f"app={before['app']}"):
-        east.delete("v1", "Pod", pod["metadata"]["name"], NAMESPACE)
-    wait_rollout(east, NAMESPACE, [GATEWAY], timeout_s=ROLLOUT_TIMEOUT_S)
+    """Let the Service select pods that are not there."""
+    hide_gateway(lab, before["app"])
 
 
 def nobody(lab: LabContext, before: Before) -> tuple[bool, str]:
@@ -64,7 +40,7 @@ def verify(lab: LabContext, before: Before) -> Finding:
 
 def heal(lab: LabContext, before: Before) -> None:
     """Select the gateway's pods again."""
-    _select(lab, before["app"])
+    show_gateway(lab, before["app"])
 
 
 DRILL = Drill(

@@ -5,7 +5,7 @@ silently share the traffic), idle streams are not cut (watches and taps are long
 client's own address headers are left alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labkit.embedded.envoy import addresses
@@ -41,6 +41,29 @@ def header_to_metadata(header: str, key: str) -> Json:
             "envoy.extensions.filters.http.header_to_metadata.v3.Config", request_rules=[rule]
         ),
     }
+
+
+def allow_identities(patterns: Iterable[str]) -> Json:
+    """The HTTP filter that answers 403 unless the client's certificate has one of some names.
+
+    Args:
+        patterns: DNS names; `*.x` means any that ends so. None at all refuses everybody.
+    """
+    principals = [
+        {"authenticated": {"principal_name": _pattern(pattern)}} for pattern in sorted(patterns)
+    ]
+    policies = {"identities": {"permissions": [{"any": True}], "principals": principals}}
+    return {
+        "name": "envoy.filters.http.rbac",
+        "typed_config": typed(
+            "envoy.extensions.filters.http.rbac.v3.RBAC",
+            rules={"action": "ALLOW", "policies": policies if principals else {}},
+        ),
+    }
+
+
+def _pattern(text: str) -> Json:
+    return {"suffix": text[1:]} if text.startswith("*") else {"exact": text}
 
 
 def _router() -> Json:

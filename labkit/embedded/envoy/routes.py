@@ -1,6 +1,7 @@
 """Route configurations: virtual hosts by name, direct answers, CONNECT tunnels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from labkit.embedded.envoy.clusters import METADATA
 from labkit.embedded.envoy.types import Json, typed
@@ -45,6 +46,43 @@ def forward(
     route: Json = {"match": match, "route": action}
     if request_headers:
         route["request_headers_to_add"] = [_header(*item) for item in request_headers.items()]
+    return _labelled(route, labels)
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of the clusters that share out a route's requests.
+
+    Attributes:
+        cluster: its name; one that does not exist fails its share.
+        weight: its share of the sum of weights.
+        authority: rewrite `:authority` to this; None: leave it.
+    """
+
+    cluster: str
+    weight: int
+    authority: str | None = None
+
+
+def split(
+    shares: Sequence[Share],
+    *,
+    match: Json,
+    labels: Mapping[str, str],
+    request_headers: Mapping[str, str],
+) -> Json:
+    """A route whose requests are shared out at random by weight; `forward` tells the rest."""
+    clusters: list[Json] = [
+        {"name": share.cluster, "weight": share.weight}
+        | ({} if share.authority is None else {"host_rewrite_literal": share.authority})
+        for share in shares
+    ]
+    action: Json = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
+    route: Json = {
+        "match": match,
+        "route": action,
+        "request_headers_to_add": [_header(*item) for item in request_headers.items()],
+    }
     return _labelled(route, labels)
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit.embedded.mesh.policies import PortPolicy
+
 logger = logging.getLogger(__name__)
 
 _REQUEST: Mapping[str, str] = {
@@ -57,9 +59,20 @@ def outbound_fields() -> dict[str, str]:
     return {"dir": "out", **_REQUEST, **_UPSTREAM}
 
 
-def inbound_fields(port: int, node_ip: str) -> dict[str, str]:
+def inbound_fields(port: int, node_ip: str, policy: PortPolicy | None = None) -> dict[str, str]:
     """Fields of a request that enters the pod on a port; `node_ip` stands for unknown clients."""
-    return {"dir": "in", "port": str(port), "node": node_ip, **_REQUEST, **_DOWNSTREAM}
+    rights = {}
+    if policy is not None:
+        kind, name = policy.authorization
+        rights = {"mode": policy.mode, "server": policy.server, "authz": kind, "authz_name": name}
+    return {
+        "dir": "in",
+        "port": str(port),
+        "node": node_ip,
+        **{key: value for key, value in rights.items() if value},
+        **_REQUEST,
+        **_DOWNSTREAM,
+    }
 
 
 def gateway_fields(port: int, node_ip: str) -> dict[str, str]:

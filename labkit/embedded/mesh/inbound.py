@@ -15,6 +15,7 @@ from labkit.embedded.envoy.types import Json
 from labkit.embedded.mesh import names, outbound
 from labkit.embedded.mesh.access_log import connection_fields, gateway_fields, inbound_fields
 from labkit.embedded.mesh.outbound import Client
+from labkit.embedded.mesh.policies import PortPolicy
 from labkit.embedded.mesh.topology import Pod, Target
 
 ERRORS = {"UF": 502, "UC": 502, "UR": 502, "UH": 502}
@@ -45,8 +46,9 @@ def _app_routes(name: str, *, http2: bool) -> Json:
     return routes.route_configuration(name, [routes.virtual_host("app", ["*"], [grpc, everything])])
 
 
-def _refusal(name: str, policy: str) -> Json:
-    reason = f"unauthorized request: default inbound policy is {policy}"
+def _refusal(name: str, policy: PortPolicy) -> Json:
+    source = f"policy of server {policy.server}" if policy.server else "default inbound policy"
+    reason = f"unauthorized request: {source} is {policy.mode}"
     answer = routes.answer(403, f"{reason}\n", headers={names.ERROR_HEADER: reason})
     return routes.route_configuration(name, [routes.virtual_host("refused", ["*"], [answer])])
 
@@ -76,23 +78,27 @@ def app_listener(pod: Pod, port: int, client: Client, log: str) -> Json:
         opened = listeners.filter_chain([passed_on], match=own_tls, tls=_mutual_tls(client))
         raw = listeners.filter_chain([passed_on], match={"transport_protocol": "raw_buffer"})
         return listeners.listener(name, socket, [opened, foreign_tls, raw], inspect_tls=True)
-    access_log = [listeners.json_access_log(log, inbound_fields(port, pod.host_ip))]
+    fields = inbound_fields(port, pod.host_ip, pod.policy_of(port))
+    access_log = [listeners.json_access_log(log, fields)]
 
-    def manager(configuration: Json) -> Json:
+    policy = pod.policy_of(port)
+
+    def manager(configuration: Json, *rights: Json) -> Json:
         return listeners.http_manager(
             name,
             routes=configuration,
             access_log=access_log,
-            filters=_source_filter(),
+            filters=[*_source_filter(), *rights],
             local_reply=listeners.error_answers(ERRORS, names.ERROR_HEADER),
         )
 
-    app = manager(_app_routes(name, http2=port in pod.http2_ports))
-    chains = [listeners.filter_chain([app], match=own_tls, tls=_mutual_tls(client))]
-    open_to_all = pod.policy in ("all-unauthenticated", "cluster-unauthenticated")
-    plain = app if open_to_all else manager(_refusal(name, pod.policy))
+    app = _app_routes(name, http2=port in pod.http2_ports)
+    rights = [] if policy.open_to_mesh else [listeners.allow_identities(policy.identities)]
+    meshed = manager(app, *rights)
+    chains = [listeners.filter_chain([meshed], match=own_tls, tls=_mutual_tls(client))]
+    plain = manager(app if policy.unauthenticated else _refusal(name, policy))
     chains.append(listeners.filter_chain([plain], match={"transport_protocol": "raw_buffer"}))
-    if open_to_all:
+    if policy.unauthenticated:
         chains.append(foreign_tls)
     return listeners.listener(name, socket, chains, inspect_tls=True, access_log=refused_log)
 

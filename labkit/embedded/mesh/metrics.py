@@ -47,6 +47,10 @@ class ProxyMetrics:
         self._refused = Counter(
             "inbound_tcp_errors_total", "Connections that ended before a request was possible."
         )
+        self._rights = {
+            True: Counter("inbound_http_authz_deny_total", "Requests that a policy refused."),
+            False: Counter("inbound_http_authz_allow_total", "Requests that a policy let in."),
+        }
         self._routes = RouteMetrics()
         self._peers: dict[str, Labels] = {}
 
@@ -73,6 +77,8 @@ class ProxyMetrics:
                 self._errors[True].add((("error", reason),))
                 return
             self._peers[request.entry.text("cluster")] = request.labels
+        if not request.outbound:
+            self._count_right(request)
         if request.error:
             self._errors[request.outbound].add((("error", request.error),))
         status = ("status_code", request.status)
@@ -90,6 +96,13 @@ class ProxyMetrics:
         if request.status:
             self.latency.observe((*request.labels, status), request.entry.first_byte_us // 1000)
 
+    def _count_right(self, request: Request) -> None:
+        wanted = ("srv_", "authz_", "tls")
+        labels = tuple(pair for pair in request.labels if pair[0].startswith(wanted))
+        if request.denied:  # nothing let it in
+            labels = tuple(pair for pair in labels if not pair[0].startswith("authz_"))
+        self._rights[request.denied].add(labels)
+
     def render(self, counters: Mapping[str, int], extra: Mapping[str, float]) -> str:
         """The text Prometheus scrapes.
 
@@ -98,7 +111,7 @@ class ProxyMetrics:
             extra: further gauges by name.
         """
         metrics: list[Counter | Histogram] = [self.requests, self.responses, self.latency]
-        metrics += [*self._errors.values(), self._refused]
+        metrics += [*self._errors.values(), *self._rights.values(), self._refused]
         lines = [line for metric in metrics for line in metric.lines()]
         lines += self._routes.lines()
         tcp = TcpMetrics(self._pod_ip, self._prefix, self._peers)
@@ -135,21 +148,18 @@ class RouteMetrics:
 
     def count(self, request: Request) -> None:
         """Count an outbound request to a service; others have no parent."""
-        route = request.entry.labels("route")
-        if "dst_service" not in route:
+        route, host = request.entry.labels("route"), request.entry.labels("host")
+        if "dst_service" not in route and "parent_service" not in route:
             return
-        parent = _service("parent", route)
-        default = (
-            *(("route_group", ""), ("route_kind", "default")),
-            *(("route_namespace", ""), ("route_name", "http")),
-        )
+        parent = _service("parent", route, "parent" if "parent_service" in route else "dst")
+        default = tuple((key, route.get(key, value)) for key, value in _DEFAULT_ROUTE)
         status = (("http_status", request.status), ("error", _route_error(request)))
         seconds = request.entry.last_byte_us / 1e6
         labels = (*parent, *default, ("hostname", ""))
         self._durations.observe(labels, seconds)
         self._statuses.add((*labels, *status))
         if request.destination:
-            backend = (*parent, *default, *_service("backend", route))
+            backend = (*parent, *default, *_service("backend", {**host, **route}, "dst"))
             self._backend_requests.add(backend)
             self._backend_durations.observe(backend, seconds)
             self._backend_statuses.add((*backend, *status))
@@ -163,13 +173,19 @@ class RouteMetrics:
         yield from self._backend_statuses.lines()
 
 
-def _service(role: str, route: Mapping[str, str]) -> Labels:
+_DEFAULT_ROUTE = (
+    *(("route_group", ""), ("route_kind", "default")),
+    *(("route_namespace", ""), ("route_name", "http")),
+)
+
+
+def _service(role: str, found: Mapping[str, str], prefix: str) -> Labels:
     return (
         (f"{role}_group", "core"),
         (f"{role}_kind", "Service"),
-        (f"{role}_namespace", route.get("dst_namespace", "")),
-        (f"{role}_name", route["dst_service"]),
-        (f"{role}_port", route.get("dst_port", "")),
+        (f"{role}_namespace", found.get(f"{prefix}_namespace", "")),
+        (f"{role}_name", found.get(f"{prefix}_service", "")),
+        (f"{role}_port", found.get(f"{prefix}_port", "")),
         (f"{role}_section_name", ""),
     )
 

@@ -182,5 +182,6 @@ async def run(container: Container, runtime: Runtime) -> int:
     ):
         tasks.create_task(_keep_envoy(container, runtime), name="node proxy: envoy")
         tasks.create_task(proxy.run(), name="node proxy: configuration")
-        tasks.create_task(TopologyWatcher(kube, proxy.update).run(), name="node proxy: watch")
+        watcher = TopologyWatcher(kube, proxy.update, rules=names.grouped())
+        tasks.create_task(watcher.run(), name="node proxy: watch")
     return 0

@@ -6,7 +6,7 @@ version. A target without a ready endpoint answers 504 at once (Linkerd's fail-f
 authority answers 502.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labkit.embedded.envoy import listeners, routes, tls
@@ -48,8 +48,8 @@ class Client:
         return f"{self.prefix}anchors"
 
 
-def _labels(endpoint: Endpoint) -> dict[str, str]:
-    labels = {"target_addr": endpoint.address, **endpoint.labels}
+def _labels(target: Target, endpoint: Endpoint) -> dict[str, str]:
+    labels = {"target_addr": endpoint.address, **target.labels, **endpoint.labels}
     return labels | ({"identity": endpoint.identity} if endpoint.identity else {})
 
 
@@ -59,7 +59,7 @@ def target_cluster(target: Target, client: Client) -> Json:
     upstreams = [
         Upstream(
             endpoint.socket,
-            labels=_labels(endpoint),
+            labels=_labels(target, endpoint),
             transport=endpoint.identity if client.meshed else None,
         )
         for endpoint in target.endpoints
@@ -111,6 +111,36 @@ def target_routes(target: Target, client: Client) -> list[Json]:
     ]
 
 
+def rule_routes(target: Target, targets: Mapping[str, Target], client: Client) -> list[Json]:
+    """The routes to a target whose requests HTTPRoutes share out; what fits no rule is a 404."""
+    parent = {f"parent_{key.removeprefix('dst_')}": value for key, value in target.labels.items()}
+    found: list[Json] = []
+    for rule in target.rules:
+        labels = {"authority": target.authority, **parent, **rule.labels}
+        shares = [_share(key, weight, targets, client) for key, weight in rule.backends if weight]
+        for match in rule.matches:
+            if shares:
+                split = routes.split(shares, match=match, labels=labels, request_headers=SOURCE)
+                found.append(split)
+            else:
+                reason = f"{rule.labels['route_name']}: no backend has a weight"
+                headers = {names.ERROR_HEADER: reason}
+                refusal = routes.answer(
+                    500, f"{reason}\n", match=match, headers=headers, labels=labels
+                )
+                found.append(refusal)
+    labels = {"authority": target.authority, **target.labels}
+    return [*found, *_failure(404, f"{target.authority}: no route matches", labels=labels)]
+
+
+def _share(key: str, weight: int, targets: Mapping[str, Target], client: Client) -> routes.Share:
+    """A backend's share; one without endpoints fails its own, as in Linkerd."""
+    backend = targets.get(key)
+    if backend is None or not backend.endpoints:
+        return routes.Share(f"{client.prefix}{key}/nobody", weight)
+    return routes.Share(client.prefix + key, weight, backend.rewrite)
+
+
 def clusters(targets: Iterable[Target], client: Client) -> list[Json]:
     """The clusters of all targets that somebody answers for."""
     return [target_cluster(target, client) for target in targets if target.endpoints]
@@ -120,11 +150,14 @@ def route_configuration(
     name: str, targets: Sequence[Target], client: Client, *, namespace: str
 ) -> Json:
     """What the authorities mean for clients in a namespace."""
+    by_key = {target.key: target for target in targets}
     hosts = [
         routes.virtual_host(
             target.key,
             [*target.domains, *(target.local_domains if target.namespace == namespace else ())],
-            target_routes(target, client),
+            rule_routes(target, by_key, client)
+            if target.rules and client.meshed
+            else target_routes(target, client),
         )
         for target in targets
     ]

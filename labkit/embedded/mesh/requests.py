@@ -56,6 +56,13 @@ class Request:
         return self.grpc_status not in _GRPC_FAILURES
 
     @property
+    def denied(self) -> bool:
+        """Whether a policy of the inbound proxy refused it."""
+        details = self.entry.text("details")
+        refused = details.startswith("rbac_access_denied") or details == "direct_response"
+        return not self.outbound and self.status == "403" and refused
+
+    @property
     def error(self) -> str:
         """Linkerd's `error` label: why there is no response from a server."""
         flags = self.entry.text("flags")
@@ -96,26 +103,35 @@ def _inbound(entry: Entry, pod_ip: str) -> Request:
     source = known or f"{entry.text('node') or pod_ip}:{_port_of(entry.text('src'))}"
     secured = (("tls", "true"), ("client_id", client))
     plain = (("tls", "no_identity"), ("no_tls_reason", "no_tls_from_remote"))
-    group = "policy.linkerd.io" if gateway else ""
-    server = "linkerd-gateway" if gateway else "all-unauthenticated"
-    policy = (
-        ("srv_group", group),
-        ("srv_kind", "server" if gateway else "default"),
-        ("srv_name", server),
-        ("srv_port", port),
-        *(("route_group", ""), ("route_kind", "default"), ("route_name", "default")),
-        ("authz_group", group),
-        ("authz_kind", "authorizationpolicy" if gateway else "default"),
-        ("authz_name", server),
-    )
     address = f"{pod_ip}:{port}"
     labels = (
         ("direction", "inbound"),
         *_target(address),
         *(secured if client else plain),
-        *policy,
+        *_policy(entry, port),
     )
     return Request(entry, False, source, address, client, labels)
+
+
+def _policy(entry: Entry, port: str) -> Labels:
+    """Linkerd's labels of the server and of what let the client in."""
+    server, authorization = entry.text("server"), (entry.text("authz"), entry.text("authz_name"))
+    if entry.direction == "gw":
+        server, authorization = "linkerd-gateway", ("authorizationpolicy", "linkerd-gateway")
+    mode = entry.text("mode") or "all-unauthenticated"
+    if not authorization[1] and not server:
+        authorization = ("default", mode)
+    group = "policy.linkerd.io"
+    return (
+        ("srv_group", group if server else ""),
+        ("srv_kind", "server" if server else "default"),
+        ("srv_name", server or mode),
+        ("srv_port", port),
+        *(("route_group", ""), ("route_kind", "default"), ("route_name", "default")),
+        ("authz_group", group if server else ""),
+        ("authz_kind", authorization[0]),
+        ("authz_name", authorization[1]),
+    )
 
 
 def _outbound(entry: Entry, pod_ip: str) -> Request:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labkit.embedded.mesh import names
+from labkit.embedded.mesh.policies import PortPolicy, by_mode
+from labkit.embedded.mesh.splits import Rule
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Pod:
         host_ip: address of its node.
         http2_ports: ports whose application speaks HTTP/2 in plain text.
         policy: default inbound policy.
+        policies: of ports that a Server selects.
     """
 
     namespace: str
@@ -34,6 +37,11 @@ class Pod:
     http2_ports: frozenset[int]
     opaque_ports: frozenset[int]
     policy: str
+    policies: Mapping[int, PortPolicy] = field(default_factory=dict)
+
+    def policy_of(self, port: int) -> PortPolicy:
+        """Who may talk to a port."""
+        return self.policies.get(port) or by_mode(self.policy)
 
     @property
     def key(self) -> str:
@@ -76,6 +84,7 @@ class Target:
         labels: Linkerd's `dst_*` labels of the service, and its port for route metrics.
         opaque: bytes are passed on unread.
         pod: it is a port of a pod, meant by address.
+        rules: how HTTPRoutes share out what meshed clients send to it; empty: to its endpoints.
     """
 
     key: str
@@ -89,6 +98,7 @@ class Target:
     mirrored: bool = False
     opaque: bool = False
     pod: bool = False
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ with the identity that a mirrored service's Endpoints name; anything else does n
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from labkit.embedded.mesh import names
+from labkit.embedded.mesh.policies import PolicyReader
+from labkit.embedded.mesh.splits import rules_by_parent
 from labkit.embedded.mesh.topology import Endpoint, Pod, Target, Topology
 
 Object = Mapping[str, Any]
@@ -117,6 +120,8 @@ class TopologyReader:
     Args:
         pods, services, endpoints, slices, namespaces: objects of the API.
         routes: data of ConfigMap kube-system/network-routes.
+        policies: objects of policy.linkerd.io by plural.
+        http_routes: HTTPRoutes of both groups.
     """
 
     def __init__(
@@ -128,7 +133,10 @@ class TopologyReader:
         slices: Iterable[Object] = (),
         namespaces: Iterable[Object] = (),
         routes: Mapping[str, str] | None = None,
+        policies: Mapping[str, Iterable[Object]] | None = None,
+        http_routes: Iterable[Object] = (),
     ) -> None:
+        namespaces = list(namespaces)
         inherited = {
             item["metadata"]["name"]: {
                 key: value
@@ -137,8 +145,15 @@ class TopologyReader:
             }
             for item in namespaces
         }
-        read = (read_pod(pod, inherited.get(pod["metadata"]["namespace"])) for pod in pods)
-        self._pods = sorted((pod for pod in read if pod is not None), key=lambda pod: pod.key)
+        rights = PolicyReader(policies or {}, namespaces)
+        read = (
+            (item, read_pod(item, inherited.get(item["metadata"]["namespace"]))) for item in pods
+        )
+        self._pods = sorted(
+            (replace(pod, policies=rights.of_pod(item)) for item, pod in read if pod is not None),
+            key=lambda pod: pod.key,
+        )
+        self._rules = rules_by_parent(http_routes)
         self._by_ip = {pod.ip: pod for pod in self._pods if pod.ip}
         self._services = sorted(
             services, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"])
@@ -222,6 +237,7 @@ class TopologyReader:
                 labels=_service_labels(item, number),
                 mirrored=(metadata.get("labels") or {}).get(names.MIRRORED) == "true",
                 opaque=number in _opaque(metadata.get("annotations") or {}),
+                rules=self._rules.get((*key, number)) or self._rules.get((*key, None)) or (),
             )
 
     def _pod_targets(self, pod: Pod) -> Iterator[Target]:

@@ -1,8 +1,8 @@
 """The validating webhooks of Linkerd's control plane: `sp-validator` and `policy`.
 
 They exist so that the objects they guard can be written without a failing webhook. Everything is
-allowed: the CustomResourceDefinitions' schemas check the shape, and policies beyond the default
-inbound policy are not enforced by this mesh.
+allowed: the CustomResourceDefinitions' schemas check the shape. What is enforced is read by
+`policies` and `splits`.
 """
 
 import asyncio

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from labkit.embedded.informing import Informer
 from labkit.embedded.kube import KubeClient, path_of
+from labkit.embedded.mesh.policies import GROUP, KINDS
+from labkit.embedded.mesh.splits import SOURCES
 from labkit.embedded.mesh.topology import Topology
 from labkit.embedded.mesh.topology_reader import TopologyReader
 
@@ -22,9 +24,16 @@ class TopologyWatcher:
     Args:
         kube: client of the cluster's API server.
         on_change: awaited with each new topology, one at a time.
+        rules: follow Linkerd's policies and HTTPRoutes, too; only meshed pods obey them.
     """
 
-    def __init__(self, kube: KubeClient, on_change: Callable[[Topology], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        on_change: Callable[[Topology], Awaitable[None]],
+        *,
+        rules: bool = True,
+    ) -> None:
         self._on_change = on_change
         self._dirty = asyncio.Event()
         core = {
@@ -38,6 +47,15 @@ class TopologyWatcher:
             path_of("v1", "configmaps", "kube-system"),
             fieldSelector="metadata.name=network-routes",
         )
+        # Their kinds may not be there: nobody waits for them.
+        self._policies = {
+            plural: self._informer(kube, path_of(f"{GROUP}/{version}", plural))
+            for plural, version in KINDS.items()
+            if rules
+        }
+        self._http_routes = [
+            self._informer(kube, path_of(version, plural)) for version, plural in SOURCES if rules
+        ]
 
     def _informer(self, kube: KubeClient, path: str, **query: str) -> Informer:
         return Informer(kube, path, on_change=self._changed, **query)
@@ -49,7 +67,7 @@ class TopologyWatcher:
         """Follow until cancelled; the first call comes when everything has been listed."""
         informers = [*self._objects.values(), self._slices, self._routes]
         async with asyncio.TaskGroup() as tasks:
-            for informer in informers:
+            for informer in (*informers, *self._policies.values(), *self._http_routes):
                 tasks.create_task(informer.run(), name=f"mesh watches {informer.path}")
             for informer in informers:
                 await informer.synced()
@@ -83,4 +101,10 @@ class TopologyWatcher:
             namespaces=list(self._objects["namespaces"].store.values()),
             slices=list(self._slices.store.values()),
             routes=routes[0] if routes else {},
+            policies={
+                plural: list(informer.store.values()) for plural, informer in self._policies.items()
+            },
+            http_routes=[
+                item for informer in self._http_routes for item in informer.store.values()
+            ],
         ).read()

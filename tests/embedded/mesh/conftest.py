@@ -114,6 +114,8 @@ class MeshCluster:
     services: list[Object] = field(default_factory=list)
     endpoints: list[Object] = field(default_factory=list)
     routes: dict[str, str] = field(default_factory=dict)
+    policies: dict[str, list[Object]] = field(default_factory=dict)
+    http_routes: list[Object] = field(default_factory=list)
     lifetime: timedelta = timedelta(hours=24)
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -262,6 +264,8 @@ class MeshCluster:
             services=self.services,
             endpoints=self.endpoints,
             routes=self.routes,
+            policies=self.policies,
+            http_routes=self.http_routes,
         ).read()
         await self.destination.update(topology)
 
