@@ -51,7 +51,7 @@ def needs_clusters(chapter: str) -> bool:
     return FIRST <= chapter < LAST
 
 
-def _heal_drills(lab: LabContext) -> None:
+def heal_drills(lab: LabContext) -> None:
     """A drill that is open would make every step wait in vain."""
     with progress("Healing drills") as shown:
         cured = cure_open(lab)
@@ -111,7 +111,7 @@ def before(chapter: str) -> str:
 def _take_to_the_end(lab: LabContext, chapter: str, *, anew: bool) -> list[str]:
     """A lab at the end of a chapter; what was undone."""
     do_until(lab, FIRST)
-    _heal_drills(lab)
+    heal_drills(lab)
     undone = undo_from(lab, f"{int(chapter) + 1:02}")
     do_until(lab, chapter, after=FIRST, anew=anew)
     return undone

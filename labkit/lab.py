@@ -19,6 +19,8 @@ from labkit.chapters import (
     clusters,
     dashboards,
     emojivoto,
+    failover,
+    failover_samples,
     latency,
     linkerd,
     mirror,
@@ -34,11 +36,11 @@ from labkit.clouds import Costs
 from labkit.context import LabContext
 from labkit.display import Step, Table
 from labkit.drill_log import DrillLog
-from labkit.errors import InputError, StateError
+from labkit.errors import CheckFailed, InputError, StateError
 from labkit.folder import LabFolder, known_labs
 from labkit.learner import note_checks, note_reset, note_solved, note_step
 from labkit.params import LoadedParams, Params, load_params
-from labkit.progress import in_notebook, progress, show_now
+from labkit.progress import headless, in_notebook, progress, show_now
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,6 +155,7 @@ CHANGEABLE = {
     "measure_seconds",
     "warmup_seconds",
     "repetition",
+    "drills",
     "max_cost_usd",
     "approve_cost",
     *("load_rate", "load_seconds", "load_connections", "load_image"),
@@ -409,33 +412,6 @@ class Lab(LabContext):
         """99: everything down."""
         return cleanup.show(self.tear_down())
 
-    # --- drills ---------------------------------------------------------------------------
-
-    def open_drills(self) -> list[dict[str, Any]]:
-        """The drills that are open: name, since (seconds since 1970), hints."""
-        return [
-            {"name": record.name, "since": record.since, "hints": record.hints}
-            for record in DrillLog(self.folder).open()
-        ]
-
-    def drill(self, name: str, what: Literal["start", "hint", "heal"] = "start") -> Step:
-        """Start a drill, ask for its next hint, or heal it.
-
-        Args:
-            name: as `labkit drill --list` tells.
-            what: to do.
-
-        Raises:
-            InputError: there is no such drill.
-            StateError: another one is open, or the lab is not in order.
-        """
-        do = {"start": drills.start, "hint": drills.hint, "heal": drills.heal}[what]
-        return do(self, drills.find(name))
-
-    def verify_drill(self, name: str) -> Finding:
-        """Whether the repair holds, seen on the real thing."""
-        return drills.verify(self, drills.find(name))
-
     # --- chapters -------------------------------------------------------------------------
 
     @_of_chapter("00")
@@ -538,6 +514,70 @@ class Lab(LabContext):
     def latency_figures(self) -> Step:
         """10: the figures of the measurement with their vantage points and warnings."""
         return latency.figures(self)
+
+    # --- drills, and failover -------------------------------------------------------------
+
+    def open_drills(self) -> list[dict[str, Any]]:
+        """The drills that are open: name, since (seconds since 1970), hints."""
+        return [
+            {"name": record.name, "since": record.since, "hints": record.hints}
+            for record in DrillLog(self.folder).open()
+        ]
+
+    def drill(self, name: str, what: Literal["start", "hint", "heal"] = "start") -> Step:
+        """Start a drill, ask for its next hint, or heal it.
+
+        Args:
+            name: as `labkit drill --list` tells.
+            what: to do.
+
+        Raises:
+            InputError: there is no such drill.
+            StateError: another one is open, or the lab is not in order.
+        """
+        do = {"start": drills.start, "hint": drills.hint, "heal": drills.heal}[what]
+        return do(self, drills.find(name))
+
+    def verify_drill(self, name: str) -> Finding:
+        """Whether the repair holds, seen on the real thing."""
+        return drills.verify(self, drills.find(name))
+
+    def mended(self, name: str) -> Step:
+        """12: the same, to be shown.
+
+        Raises:
+            CheckFailed: headless, and it does not hold.
+        """
+        finding = self.verify_drill(name)
+        good = finding.status == "pass"
+        if not good and headless():
+            raise CheckFailed(
+                f"The drill {name} is not mended",
+                seen=finding.reason,
+                fix=f"labkit drill {name} --heal",
+            )
+        title = f"✔ {name} is mended." if good else f"✘ {name} is not mended yet."
+        by_hand = (f"labkit drill {name} --verify",)
+        return Step(title, by_hand=by_hand, notes=(finding.reason,), facts=vars(finding))
+
+    @_of_chapter("13")
+    def add_backend(self) -> Step:
+        """13: the application in west, too, and votes shared out half and half."""
+        return failover.add_backend(self)
+
+    @_of_chapter("13")
+    def fail_over(self) -> Step:
+        """13: east lost, all votes to west, and back again; measured."""
+        return failover.fail_over(self)
+
+    @_of_chapter("13")
+    def put_back(self) -> Step:
+        """13: as it was at the end of chapter 07."""
+        return failover.put_back(self)
+
+    def failover_chart(self) -> "Figure":
+        """13: requests per second and success of each backend, with what was done marked."""
+        return failover_samples.chart(self)
 
 
 def status_text(facts: dict[str, Any]) -> str:

@@ -7,10 +7,12 @@ Nothing here asks which cloud it is on.
 from types import ModuleType
 
 from labkit.chapters import (
+    break_it,
     cleanup,
     clusters,
     dashboards,
     emojivoto,
+    failover,
     latency,
     linkerd,
     mirror,
@@ -33,6 +35,8 @@ CHAPTERS: tuple[ModuleType, ...] = (
     mtls,
     dashboards,
     latency,
+    break_it,
+    failover,
     cleanup,
 )
 """In the order of the notebooks; each has `CHECKS`.

@@ -22,7 +22,7 @@ from labkit.display import Step, Table
 from labkit.errors import LabkitError
 from labkit.progress import Progress, progress
 
-PHASE_S = {"shared": 8.0, "lost": 12.0, "shifted": 8.0, "back": 8.0}
+PHASE_S = {"shared": 6.0, "lost": 10.0, "shifted": 6.0, "back": 6.0}
 """Length of each phase in seconds: long enough for a dozen votes, and for a probe to be missed."""
 INTERVAL_S = 1.0
 SPLIT_TIMEOUT_S = 60.0
@@ -33,8 +33,8 @@ SHIFTED = {"west": 100, "east": 0}
 
 def add_backend(lab: LabContext) -> Step:
     """Run the application in west, too, and share the votes out half and half."""
-    lab.folder.remember(failover_app=region_loss.selected_app(lab))
     with progress("Adding a second backend") as shown:
+        region_loss.find_again(lab)  # a failover that was cut off
         failover_route.add_local(lab, shown)
         failover_route.weigh(lab, **SHARED)
         if traffic.web_host(lab) != OWN:
@@ -87,15 +87,13 @@ def _both_answer(lab: LabContext) -> tuple[bool, str]:
 
 def fail_over(lab: LabContext) -> Step:
     """Lose east, shift all votes to west, find east again, share them out again; measure it all."""
-    app = lab.folder.recall().get("failover_app") or region_loss.selected_app(lab)
-    lab.folder.remember(failover_app=app)
     with progress("Failing over") as shown, _sampling(lab) as samples:
         phases = [_phase("shared", "50 : 50", shown)]
-        how = region_loss.lose(lab, app)
+        how = region_loss.lose(lab)
         phases.append(_phase("lost", f"east is lost: {how}", shown))
         failover_route.weigh(lab, **SHIFTED)
         phases.append(_phase("shifted", "weights 100 : 0, all to west", shown))
-        region_loss.find_again(lab, app)
+        region_loss.find_again(lab)
         wait_for(
             lambda: _alive(lab),
             what="west's probe to call east's gateway alive",
@@ -106,8 +104,8 @@ def fail_over(lab: LabContext) -> Step:
         failover_route.weigh(lab, **SHARED)
         phases.append(_phase("back", "east is back, 50 : 50 again", shown))
     facts = write(lab, samples, phases)
-    lab.record("failover", facts)
-    lab.folder.remember(failover=facts)
+    lab.record(KEPT_AS, facts)
+    lab.folder.remember(**{KEPT_AS: facts})
     return Step(
         "East was lost and found again; the votes went on in west.",
         by_hand=(
@@ -123,8 +121,8 @@ def fail_over(lab: LabContext) -> Step:
         notes=(
             facts["recovery"],
             (
-                f"Vantage point: {BOT}'s proxy, outbound; {len(samples)} readings about every "
-                f"{INTERVAL_S:.0f} s, n in the table. About 8 % of votes fail by design."
+                f"Vantage point: {BOT}'s proxy, outbound; {len(samples)} readings, one every "
+                f"{facts['interval_s']:.1f} s, n in the table. About 8 % of votes fail by design."
             ),
         ),
         facts=facts,
@@ -168,8 +166,8 @@ def _sampling(lab: LabContext) -> Iterator[list[Sample]]:
 
 def put_back(lab: LabContext) -> Step:
     """Take route and second backend away, and let the robot vote in east again."""
-    undo(lab)
     with progress("Putting the robot back") as shown:
+        _restore(lab, shown)
         if traffic.web_host(lab) != TARGET:
             traffic.point(lab, TARGET)
         traffic.wait_robot(lab, shown)
@@ -188,19 +186,26 @@ STEPS = (add_backend, fail_over, put_back)
 
 
 def undo(lab: LabContext) -> None:
-    """Find east again, and remove route and second backend; where the robot votes is chapter 07."""
-    app = lab.folder.recall().get("failover_app")
+    """Find east again, remove route and second backend, and forget what was measured."""
     with progress("Taking the failover back") as shown:
-        if app is None:
-            return  # the chapter was never begun
-        lab.require_own(WEST, NAMESPACE)
-        shown.update("east, route and second backend")
-        region_loss.find_again(lab, app)
-        failover_route.remove_route(lab)
-        if traffic.is_there(lab) and traffic.web_host(lab) == OWN:
-            traffic.point(lab, TARGET)
-        failover_route.remove_local(lab)
-        lab.folder.forget("failover", "failover_app")
+        _restore(lab, shown)
+    lab.folder.forget(KEPT_AS)
+
+
+def _restore(lab: LabContext, shown: Progress) -> None:
+    lab.require_own(WEST, NAMESPACE)
+    shown.update("east is found again, route and second backend go")
+    region_loss.find_again(lab)
+    failover_route.remove_route(lab)
+    if traffic.is_there(lab) and traffic.web_host(lab) == OWN:
+        traffic.point(lab, TARGET)
+    failover_route.remove_local(lab)
+
+
+def done(lab: LabContext) -> bool:
+    """Whether the region was lost and found, and all is put back."""
+    back = traffic.is_there(lab) and traffic.web_host(lab) == TARGET
+    return back and KEPT_AS in lab.folder.recall()
 
 
 def _facts(lab: LabContext) -> dict[str, Any]:

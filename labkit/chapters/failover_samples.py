@@ -6,6 +6,7 @@ found no connection is counted at its backend, one that found no backend only in
 
 import itertools
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FILE = "failover.json"
 KEPT_AS = "failover"
 VANTAGE = f"{BOT}'s proxy in west, outbound"
+MARKS = {"lost": "east is lost", "shifted": "all to west", "back": "50 : 50 again"}
+"""What a chart says of the beginning of a phase."""
 _STATUSES = "outbound_http_route_backend_response_statuses_total"
 _WHOLE = "outbound_http_route_request_statuses_total"
 
@@ -59,8 +62,6 @@ def take(lab: LabContext) -> Sample:
     Raises:
         LabkitError: it does not answer.
     """
-    import time
-
     before = time.time()
     text = lab.linkerd(WEST).proxy_metrics(f"deploy/{BOT}", NAMESPACE)
     regions = {service: region for region, service in BACKENDS.items()}
@@ -102,7 +103,18 @@ def write(lab: LabContext, samples: Sequence[Sample], phases: Sequence[Phase]) -
         _row(phase, [s for s in samples if phase.since <= s.time_s < end])
         for phase, end in zip(phases, ends, strict=True)
     ]
-    return {"vantage": VANTAGE, "phases": rows, "recovery": _recovery(samples, phases)}
+    return {
+        "vantage": VANTAGE,
+        "interval_s": _interval_s(samples),
+        "phases": rows,
+        "recovery": _recovery(samples, phases),
+    }
+
+
+def _interval_s(samples: Sequence[Sample]) -> float:
+    """Mean time between two readings: asked for is a second, a busy machine takes longer."""
+    pairs = max(len(samples) - 1, 1)
+    return (samples[-1].time_s - samples[0].time_s) / pairs if samples else 0.0
 
 
 def _row(phase: Phase, inside: Sequence[Sample]) -> dict[str, Any]:
@@ -149,10 +161,10 @@ def chart(lab: LabContext) -> "Figure":
             source=_STATUSES,
             vantage=content["vantage"],
             n=n,
-            note="Readings about every second; about 8 % of votes fail by design.",
+            note=f"A reading every {_interval_s(samples):.1f} s; 8 % of votes fail by design.",
         ),
         start_s=start,
-        events=[charts.Event(one["since"], one["text"]) for one in content["phases"][1:]],
+        events=[charts.Event(one["since"], MARKS[one["name"]]) for one in content["phases"][1:]],
     )
     charts.save(drawn, lab.results / "charts", "failover")
     return drawn

@@ -8,76 +8,48 @@ connection outlives its endpoint, and as long as the old pod lives nobody notice
 from labkit.chapters.multicluster_link import GATEWAY, NAMESPACE
 from labkit.clients.rollouts import wait_rollout
 from labkit.context import EAST, LabContext
-from labkit.errors import KubernetesError, StateError
 
 SERVICE = ("v1", "Service", GATEWAY, NAMESPACE)
+APP = GATEWAY
+"""Label `app` of the gateway's pods, which its Service selects by."""
 NOBODY = f"{GATEWAY}-blue"
-"""What the Service selects by `app` while the gateway is lost: no pod has it."""
+"""What the Service selects while the gateway is lost: no pod has it."""
 ROLLOUT_TIMEOUT_S = 300.0
-_NOT_FOUND = 404
 
 
-def selected_app(lab: LabContext) -> str:
-    """Which pods the gateway's Service selects.
-
-    Raises:
-        StateError: it selects them in another way than Linkerd's own.
-    """
-    selector = lab.kubernetes(EAST).require(*SERVICE)["spec"].get("selector") or {}
-    if selector.get("app") in (None, NOBODY):
-        raise StateError(
-            f"The Service {NAMESPACE}/{GATEWAY} of {EAST} does not select the gateway's pods",
-            seen=str(selector),
-            fix="`labkit reset 04`, then `labkit solve 08`",
-        )
-    return str(selector["app"])
+def hide_gateway(lab: LabContext) -> None:
+    """Let the Service select nobody, and end the connections that are open."""
+    east = lab.kubernetes(EAST)
+    _select(lab, NOBODY)
+    for pod in east.list("v1", "Pod", NAMESPACE, labels=f"app={APP}"):
+        east.delete("v1", "Pod", pod["metadata"]["name"], NAMESPACE)
+    wait_rollout(east, NAMESPACE, [GATEWAY], timeout_s=ROLLOUT_TIMEOUT_S)
 
 
 def _select(lab: LabContext, app: str) -> None:
     lab.kubernetes(EAST).patch(*SERVICE, body={"spec": {"selector": {"app": app}}})
 
 
-def hide_gateway(lab: LabContext, app: str) -> None:
-    """Let the Service select nobody, and end the connections that are open.
-
-    Args:
-        lab: the lab.
-        app: what the Service selects, as `selected_app` tells.
-    """
-    east = lab.kubernetes(EAST)
-    _select(lab, NOBODY)
-    for pod in east.list("v1", "Pod", NAMESPACE, labels=f"app={app}"):
-        east.delete("v1", "Pod", pod["metadata"]["name"], NAMESPACE)
-    wait_rollout(east, NAMESPACE, [GATEWAY], timeout_s=ROLLOUT_TIMEOUT_S)
-
-
-def show_gateway(lab: LabContext, app: str) -> None:
+def show_gateway(lab: LabContext) -> None:
     """Select the gateway's pods again; may be repeated, also without a gateway."""
-    try:
-        _select(lab, app)
-    except KubernetesError as error:
-        if error.status != _NOT_FOUND:
-            raise
+    found = lab.kubernetes(EAST).get(*SERVICE)
+    if found is not None and (found["spec"].get("selector") or {}).get("app") == NOBODY:
+        _select(lab, APP)
 
 
-def lose(lab: LabContext, app: str) -> str:
-    """East is lost; how, in a few words.
-
-    Args:
-        lab: the lab.
-        app: what the gateway's Service selects, as `selected_app` tells.
-    """
+def lose(lab: LabContext) -> str:
+    """East is lost; how, in a few words."""
     control = lab.cloud.wan()
     if control is not None:
         control.set(blackhole=True)
         return "the network between the regions swallows everything"
-    hide_gateway(lab, app)
+    hide_gateway(lab)
     return "nobody stands behind east's gateway"
 
 
-def find_again(lab: LabContext, app: str) -> None:
+def find_again(lab: LabContext) -> None:
     """East is there again; may be repeated."""
     control = lab.cloud.wan()
     if control is not None and control.show().now.blackhole:
         control.set(blackhole=False)
-    show_gateway(lab, app)
+    show_gateway(lab)

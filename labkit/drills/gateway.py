@@ -3,7 +3,7 @@
 from typing import Any
 
 from labkit.chapters.multicluster_link import GATEWAY, NAMESPACE
-from labkit.chapters.region_loss import hide_gateway, selected_app, show_gateway
+from labkit.chapters.region_loss import SERVICE, hide_gateway, show_gateway
 from labkit.checks import Finding
 from labkit.context import EAST, LabContext
 from labkit.drills.drill import Before, Drill, Symptom
@@ -11,13 +11,14 @@ from labkit.drills.votes import DEAD_GATEWAY, NO_VOTES, proof
 
 
 def look(lab: LabContext) -> dict[str, Any]:
-    """Which pods the gateway's Service selects."""
-    return {"app": selected_app(lab)}
+    """Which pods the gateway's Service selects, to be seen in the record."""
+    return {"selector": lab.kubernetes(EAST).require(*SERVICE)["spec"].get("selector")}
 
 
 def inject(lab: LabContext, before: Before) -> None:
     """Let the Service select pods that are not there."""
-    hide_gateway(lab, before["app"])
+    del before
+    hide_gateway(lab)
 
 
 def nobody(lab: LabContext, before: Before) -> tuple[bool, str]:
@@ -40,7 +41,8 @@ def verify(lab: LabContext, before: Before) -> Finding:
 
 def heal(lab: LabContext, before: Before) -> None:
     """Select the gateway's pods again."""
-    show_gateway(lab, before["app"])
+    del before
+    show_gateway(lab)
 
 
 DRILL = Drill(

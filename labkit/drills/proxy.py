@@ -67,17 +67,6 @@ def restarted(lab: LabContext, before: Before) -> tuple[bool, str]:
     return count > int(before["restarts"]), f"RESTARTS {count}"
 
 
-def event(lab: LabContext, before: Before) -> tuple[bool, str]:
-    """Whether an event tells of it."""
-    for item in lab.kubernetes(WEST).list("v1", "Event", NAMESPACE):
-        about = item.get("involvedObject") or {}
-        again = int(item.get("count") or 1) > 1 or item.get("reason") == "BackOff"
-        mine = about.get("name") == before["pod"] and PROXY in str(about.get("fieldPath"))
-        if mine and again:
-            return True, f"{item.get('reason')}: {item.get('message')}"
-    return False, "no event of a second start"
-
-
 def verify(lab: LabContext, before: Before) -> Finding:
     """The pod is Ready with its proxy, and votes arrive."""
     del before

@@ -103,6 +103,9 @@ class Params(BaseModel):
     load_image: str = Field("peterevans/vegeta:6.9.1", min_length=1, max_length=255)
     """Image of the load generator: vegeta 12 with a shell."""
 
+    drills: bool = True
+    """Whether a run breaks things and fails over (notebooks 12, 13); a sweep's default: false."""
+
     repetition: int = Field(1, ge=1, le=10_000)
     """Number of this run among repetitions of the same parameters; it goes into every sample."""
 

@@ -80,7 +80,7 @@ def run_lab(
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
             written.
     """
-    chapters = to_run(notebooks, keep=keep)
+    chapters = to_run(notebooks, keep=keep, drills=params.drills)
     _refuse_a_running_lab(params)
     require_consent(Lab.of(params).cloud, params)
     folder = RunFolder.create(runs, params, name=name)
@@ -144,13 +144,14 @@ def attempt(
     return RunResult(folder.root, content, error)
 
 
-def to_run(notebooks: Path, *, keep: bool) -> list[Path]:
+def to_run(notebooks: Path, *, keep: bool, drills: bool) -> list[Path]:
     """The notebooks of a run, in order.
 
     Raises:
         StateError: there are none.
     """
-    return [path for path in find_notebooks(notebooks) if not (keep and path.stem == CLEANUP)]
+    found = find_notebooks(notebooks, drills=drills)
+    return [path for path in found if not (keep and path.stem == CLEANUP)]
 
 
 def _refuse_a_running_lab(params: Params) -> None:

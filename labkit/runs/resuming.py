@@ -111,7 +111,7 @@ def resume_run(
             notebooks are not those of the folder, or nobody agreed to the cost.
     """
     with folder.checkpoints.locked():
-        chapters, done = to_run(notebooks, keep=keep), folder.checkpoints.read()
+        chapters, done = to_run(notebooks, keep=keep, drills=params.drills), folder.checkpoints.read()
         through = _through(chapters, done, notebooks)
         left = chapters[len(through) :]
         lab = Lab.create(params)  # refuses a lab that is up with other parameters
@@ -126,6 +126,8 @@ def resume_run(
             last = _last_chapter(through)
             if last is not None and left and catch_up.needs_clusters(left[0].stem[:2]):
                 log(folder, f"… bringing the lab to the end of chapter {last}")
+                catch_up.do_until(lab, catch_up.FIRST)
+                catch_up.heal_drills(lab)  # of a notebook that was cut off
                 catch_up.do_until(lab, last, anew=False)
                 folder.checkpoints.restore_facts(point)  # as the run's own notebooks saw them
                 log(folder, f"✔ the lab is at the end of chapter {last}")

@@ -203,4 +203,6 @@ def _base(
         )
     except InputError as error:
         return None, list(error.problems)
+    if loaded.origins["drills"] == "default":  # they tell nothing of a pair of regions
+        return loaded.params.model_copy(update={"drills": False}), []
     return loaded.params, []
