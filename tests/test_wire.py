@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WALK = find_notebooks(ROOT / "notebooks")
 PACKAGE = ROOT / "labkit"
-NUMBERS = [*(f"{n:02}" for n in range(11)), "99"]
+NUMBERS = [*(f"{n:02}" for n in range(11)), "12", "13", "99"]
 HEADER = ("Goal", "Prerequisites", "Time", "Cost", "What you will see")
 ONE_MB = 2**20
 

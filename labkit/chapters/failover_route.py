@@ -76,6 +76,6 @@ def weigh(lab: LabContext, *, west: int, east: int) -> None:
     lab.install(WEST, [route])
 
 
-def remove_route(lab: LabContext) -> None:
-    """Remove the route; may be repeated."""
-    lab.kubernetes(WEST).delete(route_api(lab), "HTTPRoute", ROUTE, NAMESPACE)
+def remove_route(lab: LabContext) -> bool:
+    """Remove the route; False when there was none."""
+    return lab.kubernetes(WEST).delete(route_api(lab), "HTTPRoute", ROUTE, NAMESPACE)

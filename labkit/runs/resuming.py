@@ -111,7 +111,10 @@ def resume_run(
             notebooks are not those of the folder, or nobody agreed to the cost.
     """
     with folder.checkpoints.locked():
-        chapters, done = to_run(notebooks, keep=keep, drills=params.drills), folder.checkpoints.read()
+        chapters, done = (
+            to_run(notebooks, keep=keep, drills=params.drills),
+            folder.checkpoints.read(),
+        )
         through = _through(chapters, done, notebooks)
         left = chapters[len(through) :]
         lab = Lab.create(params)  # refuses a lab that is up with other parameters

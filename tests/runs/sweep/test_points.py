@@ -38,6 +38,7 @@ def test_the_example_is_six_pairs_from_9_to_282_ms():
     found = load_sweep(ROOT / "params" / "sweep-example.yaml")
     assert len(found.points()) == 6
     assert (found.base.measure_seconds, found.base.warmup_seconds) == (15, 5)
+    assert found.base.drills is False, "they tell nothing of a pair of regions"
 
 
 def test_points_are_pairs_times_repetitions_in_an_order_that_the_seed_decides():
