@@ -278,6 +278,21 @@ def test_08_intruders_that_were_not_sent(broken):
 
 @slow
 @pytest.mark.timeout(600)
+def test_12_a_drill_that_is_open(broken):
+    started = broken.home.run("drill", "unmeshed-client", "--lab-name", "golden")
+    assert started.returncode == 0, started.stderr
+    broken.shell(broken.show("12.healed")["12.healed"].fix)
+    broken.holds("12.healed", "05.proxies-west")
+
+
+@slow
+@pytest.mark.timeout(600)
+def test_13_a_region_that_was_not_lost_yet(broken):
+    broken.show("13.went-on", "13.came-back")
+
+
+@slow
+@pytest.mark.timeout(600)
 def test_99_a_lab_that_is_up(broken):
     broken.show("99.nothing-billable", "99.no-process")
 
