@@ -61,6 +61,9 @@ def order(monkeypatch):
             **({"done": lambda _: "+03" in seen} if number == "03" else {}),
         )
 
+    monkeypatch.setattr(
+        catch_up, "undo_exercises_from", lambda _, number: seen.append(f"-exercises from {number}")
+    )
     monkeypatch.setattr(catch_up, "CHAPTERS", tuple(chapter(f"{n:02}") for n in range(1, 5)))
     return seen
 
@@ -68,7 +71,7 @@ def order(monkeypatch):
 def test_steps_go_forwards_and_undoing_backwards(order):
     assert catch_up.undo_from(None, "03") == ["04", "03"]
     assert catch_up.do_until(None, "02") == ["01", "02"]
-    assert order == ["-04", "-03", "+01", "+02"]
+    assert order == ["-exercises from 03", "-04", "-03", "+01", "+02"]
 
 
 def test_what_was_observed_is_observed_again_only_when_it_is_asked_for(order):

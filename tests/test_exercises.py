@@ -193,7 +193,7 @@ def test_the_worst_deployment_is_the_one_that_viz_shows(
 # --- the learner's walk -------------------------------------------------------------------
 
 PARAMETERS = (
-    *("lab_name=learner", "measure_seconds=5", "warmup_seconds=0"),
+    *("lab_name=learner", "measure_seconds=20", "warmup_seconds=0"),
     *("load_rate=0", "node_count=1"),
 )
 
