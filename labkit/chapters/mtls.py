@@ -9,7 +9,7 @@ from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips, the_link
 from labkit.chapters.traffic import BOT
 from labkit.checks import Check, Finding, Reason, passed
-from labkit.clients.rollouts import remove_namespace, wait_for, wait_gone
+from labkit.clients.rollouts import remove_namespace, wait_for, wait_for_account, wait_gone
 from labkit.clients.tap import TapRequest
 from labkit.context import EAST, WEST, LabContext
 from labkit.display import Step, Table
@@ -131,6 +131,7 @@ def _prepare_namespace(lab: LabContext) -> None:
     }
     lab.require_own(WEST, INTRUDERS)
     lab.install(WEST, [namespace])
+    wait_for_account(lab.kubernetes(WEST), INTRUDERS)
 
 
 def _pods(lab: LabContext) -> list[dict[str, Any]]:

@@ -145,6 +145,28 @@ def troubles(cluster: Kubernetes, namespace: str) -> list[str]:
     return found
 
 
+def wait_for_account(
+    cluster: Kubernetes, namespace: str, *, report: Progress | None = None, timeout_s: float = 60.0
+) -> None:
+    """Wait until a new namespace has its default service account: pods are refused before.
+
+    Raises:
+        WaitTimeout: there is none.
+    """
+
+    def look() -> tuple[bool, str]:
+        there = cluster.get("v1", "ServiceAccount", "default", namespace) is not None
+        return there, "it is there" if there else "it is missing"
+
+    wait_for(
+        look,
+        what=f"the service account default of {namespace} in {cluster.context}",
+        timeout_s=timeout_s,
+        fix=f"kubectl --context {cluster.context} -n {namespace} get serviceaccounts",
+        report=report,
+    )
+
+
 def remove_namespace(
     cluster: Kubernetes, name: str, *, report: Progress, timeout_s: float = 180.0
 ) -> None:

@@ -5,7 +5,7 @@ Answers are kept in the lab's folder, so that `labkit check --exercises` can loo
 
 from labkit.checks import Reason
 from labkit.clients.manifests import Object
-from labkit.clients.rollouts import remove_namespace
+from labkit.clients.rollouts import remove_namespace, wait_for_account
 from labkit.context import LabContext
 from labkit.errors import StateError
 from labkit.exercises.shell import ShellOutput
@@ -78,10 +78,12 @@ def make_namespace(lab: LabContext, cluster: str) -> None:
 
     Raises:
         StateError: it is there, and not the lab's.
+        WaitTimeout: it has no service account yet.
     """
     lab.require_own(cluster, NAMESPACE)
     metadata: Object = {"name": NAMESPACE}
     lab.install(cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+    wait_for_account(lab.kubernetes(cluster), NAMESPACE)
 
 
 def drop_namespace(lab: LabContext, cluster: str) -> None:

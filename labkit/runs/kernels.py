@@ -129,6 +129,7 @@ class Kernels:
             manager.kernel_id = folder.name
             provision(manager, template)
         lines = [f"--IPKernelApp.exec_lines=__import__({module!r})" for module in modules]
+        lines.append("--HistoryManager.enabled=False")  # it would be the user's own history
         kernel = _Kernel(manager, folder)
         try:
             asyncio.run(_now(manager.start_kernel(cwd=str(self._folder), extra_arguments=lines)))

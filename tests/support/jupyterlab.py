@@ -129,10 +129,14 @@ class JupyterLab:
         return [c for c in content["cells"] if c["cell_type"] == "code" and "".join(c["source"])]
 
     def _checks(self) -> str:
-        """What stands in the table of checks; the notebook is scrolled to it as a reader would."""
+        """The table of the chapter's checks; the notebook is scrolled to it as a reader would.
+
+        An exercise that nobody has solved has a table of its own below it.
+        """
         self._panel.locator(".jp-Notebook").press("Control+End")
-        tables = self._panel.locator(".jp-OutputArea-output table", has_text="What was seen")
-        for _ in range(30):
+        cell = self._panel.locator(".jp-CodeCell", has_text='lab.check("')
+        tables = cell.locator(".jp-OutputArea-output table", has_text="What was seen")
+        for _ in range(60):
             if tables.count():
                 tables.last.scroll_into_view_if_needed()
                 return str(tables.last.inner_text())
