@@ -341,6 +341,7 @@ def test_03_another_anchor_in_east(broken):
 @pytest.mark.timeout(600)
 def test_04_gateways(broken):
     """Without a gateway the probe dies."""
+    kept = broken.lab.folder.recall()["intruders"]
     scale = "kubectl --context {} -n linkerd-multicluster scale deploy/linkerd-gateway --replicas"
     gateways = [f"04.gateway-{side}" for side in SIDES]
     for side in SIDES:
@@ -348,12 +349,17 @@ def test_04_gateways(broken):
     try:
         names = (*gateways, "04.probe", "04.multicluster-check")
         seen = broken.show(*names)
+        mtls.try_intruders(broken.lab)  # nobody is let in where nobody answers
+        (intruders,) = broken.look("08.intruders")
+        assert intruders.status == "fail"
+        assert "this proves nothing" in intruders.reason
         for name in gateways:
             broken.shell(seen[name].fix)
     finally:
         for side in SIDES:
             broken.shell(f"{scale.format(side)} 1")
-    broken.holds(*names, "07.arrives")
+        broken.lab.folder.remember(intruders=kept)
+    broken.holds(*names, "07.arrives", "08.intruders")
 
 
 @slow

@@ -208,6 +208,7 @@ class Learner:
     def __init__(self, home, done):
         self.home, self.done = home, done
         (self.folder,) = (home.root / "runs").iterdir()
+        assert (self.folder / "summary.json").exists(), done.stderr
         self.summary = json.loads((self.folder / "summary.json").read_text())
 
     def labkit(self, *args, timeout=120):
