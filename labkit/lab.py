@@ -5,12 +5,11 @@ missing, and returns a value that shows itself.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from labkit import catch_up, clouds, drills, exercises
 from labkit.chapters import (
@@ -38,7 +37,7 @@ from labkit.display import Step, Table
 from labkit.drill_log import DrillLog
 from labkit.errors import CheckFailed, InputError, StateError
 from labkit.folder import LabFolder, known_labs
-from labkit.learner import note_checks, note_reset, note_solved, note_step
+from labkit.learner import note_checks, note_reset, note_solved, step_of
 from labkit.params import LoadedParams, Params, load_params
 from labkit.progress import headless, in_notebook, progress, show_now
 
@@ -161,30 +160,6 @@ CHANGEABLE = {
     *("load_rate", "load_seconds", "load_connections", "load_image"),
 }
 """Parameters that may change while a lab is up."""
-
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
-
-
-def _of_chapter(
-    number: str,
-) -> Callable[
-    [Callable[Concatenate["Lab", Given], Result]], Callable[Concatenate["Lab", Given], Result]
-]:
-    """Mark a step of a chapter: when it begins, the learner works on that chapter."""
-
-    def mark(
-        step: Callable[Concatenate["Lab", Given], Result],
-    ) -> Callable[Concatenate["Lab", Given], Result]:
-        @wraps(step)
-        def noted(lab: "Lab", /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
-            note_step(lab.folder, number)
-            return step(lab, *args, **kwargs)
-
-        return noted
-
-    return mark
 
 
 class Lab(LabContext):
@@ -414,103 +389,103 @@ class Lab(LabContext):
 
     # --- chapters -------------------------------------------------------------------------
 
-    @_of_chapter("00")
+    @step_of("00")
     def doctor(self) -> Step:
         """00: tools, versions, regions."""
         return start_here.doctor(self)
 
-    @_of_chapter("00")
+    @step_of("00")
     def quote(self) -> Step:
         """00: what the lab costs."""
         return start_here.quote(self)
 
-    @_of_chapter("01")
+    @step_of("01")
     def create_clusters(self) -> Step:
         """01: west and east, with a kubeconfig of their own."""
         return clusters.create(self)
 
-    @_of_chapter("02")
+    @step_of("02")
     def create_trust_anchor(self) -> Step:
         """02: root and issuer."""
         return trust_anchor.create(self)
 
-    @_of_chapter("03")
+    @step_of("03")
     def install_linkerd(self) -> Step:
         """03: the control plane in both clusters, with the shared trust anchor."""
         return linkerd.install(self)
 
-    @_of_chapter("03")
+    @step_of("03")
     def install_viz(self) -> Step:
         """03: viz in both clusters."""
         return linkerd.install_viz(self)
 
-    @_of_chapter("04")
+    @step_of("04")
     def install_multicluster(self) -> Step:
         """04: gateways and controllers."""
         return multicluster_link.install(self)
 
-    @_of_chapter("04")
+    @step_of("04")
     def link_clusters(self) -> Step:
         """04: the Link from west to east."""
         return multicluster_link.link(self)
 
-    @_of_chapter("05")
+    @step_of("05")
     def deploy_emojivoto(self) -> Step:
         """05: emojivoto, injected, in both clusters."""
         return emojivoto.deploy(self)
 
-    @_of_chapter("05")
+    @step_of("05")
     def split_emojivoto(self) -> Step:
         """05: west keeps vote-bot, east keeps the rest."""
         return emojivoto.split(self)
 
-    @_of_chapter("06")
+    @step_of("06")
     def export_web(self) -> Step:
         """06: web-svc of east appears in west."""
         return mirror.export(self)
 
-    @_of_chapter("07")
+    @step_of("07")
     def redirect_traffic(self) -> Step:
         """07: vote-bot votes in the other region."""
         return traffic.redirect(self)
 
-    @_of_chapter("08")
+    @step_of("08")
     def tap(self) -> Step:
         """08: requests of vote-bot as its proxy sees them."""
         return mtls.tap(self)
 
-    @_of_chapter("08")
+    @step_of("08")
     def try_intruders(self) -> Step:
         """08: two clients that the gateway must refuse."""
         return mtls.try_intruders(self)
 
-    @_of_chapter("09")
+    @step_of("09")
     def golden_metrics(self) -> Step:
         """09: success, requests per second and latency of both sides."""
         return dashboards.golden_metrics(self)
 
-    @_of_chapter("09")
+    @step_of("09")
     def metrics_chart(self) -> "Figure":
         """09: success rate and requests per second of both sides, as a chart."""
         return dashboards.chart(self)
 
-    @_of_chapter("09")
+    @step_of("09")
     def gateways(self) -> Step:
         """09: the gateway as west sees it."""
         return dashboards.gateways(self)
 
-    @_of_chapter("10")
+    @step_of("10")
     def measure(self) -> Step:
         """10: wait for the warm-up, measure, keep samples and metrics."""
         exercises.silence(self)
         return latency.measure(self)
 
-    @_of_chapter("10")
+    @step_of("10")
     def latency_chart(self, name: str) -> "Figure":
         """10: one chart of the measurement."""
         return latency.chart(self, name)
 
-    @_of_chapter("10")
+    @step_of("10")
     def latency_figures(self) -> Step:
         """10: the figures of the measurement with their vantage points and warnings."""
         return latency.figures(self)
@@ -560,17 +535,17 @@ class Lab(LabContext):
         by_hand = (f"labkit drill {name} --verify",)
         return Step(title, by_hand=by_hand, notes=(finding.reason,), facts=vars(finding))
 
-    @_of_chapter("13")
+    @step_of("13")
     def add_backend(self) -> Step:
         """13: the application in west, too, and votes shared out half and half."""
         return failover.add_backend(self)
 
-    @_of_chapter("13")
+    @step_of("13")
     def fail_over(self) -> Step:
         """13: east lost, all votes to west, and back again; measured."""
         return failover.fail_over(self)
 
-    @_of_chapter("13")
+    @step_of("13")
     def put_back(self) -> Step:
         """13: as it was at the end of chapter 07."""
         return failover.put_back(self)

@@ -41,6 +41,7 @@ VOLATILE = (
     (r"Python 3\.\d+\.\d+", "Python <version>"),
     (r"linkerd: [\w.-]+\d", "linkerd: <version>"),
     (r"\d+\.\d+ ms", "<latency> ms"),
+    (r"and \d+ more", "and <n> more"),
     (r"(tap|viz) n=\d+", r"\1 n=<n>"),
     (r"^\d+ requests of|\b\d+ requests of", "<n> requests of"),
 )

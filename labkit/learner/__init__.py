@@ -13,6 +13,7 @@ from labkit.learner.keeping import (
     note_step,
     read_record,
     set_name,
+    step_of,
 )
 from labkit.learner.record import SCHEMA, ChapterRecord, LearnerRecord, clean_name
 from labkit.learner.sharing import Sharing, read_sharing
@@ -34,4 +35,5 @@ __all__ = [
     "send_now",
     "set_name",
     "share",
+    "step_of",
 ]

@@ -8,7 +8,9 @@ record begins anew. Deliberately absent: raising. A full disk must not fail a le
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from labkit.certs import write_private
 from labkit.errors import LabkitError, StateError
@@ -119,3 +121,28 @@ def _first_line(error: Exception) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
+
+
+class _HasFolder(Protocol):
+    @property
+    def folder(self) -> LabFolder: ...
+
+
+Lab = TypeVar("Lab", bound=_HasFolder)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+Step = Callable[Concatenate[Lab, Given], Result]
+
+
+def step_of(number: str) -> Callable[[Step[Lab, Given, Result]], Step[Lab, Given, Result]]:
+    """Mark a lab's method as a step of a chapter: when it begins, the learner works on that."""
+
+    def mark(step: Step[Lab, Given, Result]) -> Step[Lab, Given, Result]:
+        @wraps(step)
+        def noted(lab: Lab, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+            note_step(lab.folder, number)
+            return step(lab, *args, **kwargs)
+
+        return noted
+
+    return mark
