@@ -14,6 +14,7 @@ from labkit.chapters import failover_route, region_loss, traffic
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.failover_samples import KEPT_AS, Phase, Sample, take, write
 from labkit.chapters.mirror import SERVICE
+from labkit.chapters.multicluster_link import probe
 from labkit.chapters.traffic import BOT, OWN, TARGET
 from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import wait_for
@@ -96,7 +97,7 @@ def fail_over(lab: LabContext) -> Step:
         _wait_answers(lab, samples, WEST, since=phases[-1].since, shown=shown)
         region_loss.find_again(lab)
         wait_for(
-            lambda: _alive(lab),
+            lambda: probe(lab),
             what="west's probe to call east's gateway alive",
             timeout_s=CALM_TIMEOUT_S,
             fix="linkerd --context west multicluster gateways",
@@ -158,11 +159,6 @@ def _wait_answers(
         fix="linkerd --context west multicluster gateways",
         report=shown,
     )
-
-
-def _alive(lab: LabContext) -> tuple[bool, str]:
-    rows = [row for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST]
-    return any(row.alive for row in rows), f"alive: {[row.alive for row in rows]}"
 
 
 @contextmanager

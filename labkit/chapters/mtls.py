@@ -6,7 +6,7 @@ from typing import Any
 
 from labkit import certs
 from labkit.chapters.emojivoto import NAMESPACE
-from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips, the_link
+from labkit.chapters.multicluster_link import gateway_addresses, gateway_ips, probe, the_link
 from labkit.chapters.traffic import BOT
 from labkit.checks import Check, Finding, Reason, passed
 from labkit.clients.rollouts import remove_namespace, wait_for, wait_for_account, wait_gone
@@ -96,7 +96,7 @@ def try_intruders(lab: LabContext) -> Step:
             wait_gone(kubernetes, "v1", "Pod", name, INTRUDERS, timeout_s=INTRUDER_TIMEOUT_S)
         lab.install(WEST, [_foreign_secret(lab), *_pods(lab)])
         results = [_result(lab, pod["metadata"]["name"], shown) for pod in _pods(lab)]
-        alive = any(row.alive for row in lab.linkerd(WEST).gateways() if row.cluster_name == EAST)
+        alive, _ = probe(lab)
         results = [{**result, "gateway alive": alive} for result in results]
         for pod in _pods(lab):
             kubernetes.delete("v1", "Pod", pod["metadata"]["name"], INTRUDERS)

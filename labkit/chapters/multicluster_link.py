@@ -136,7 +136,7 @@ def link(lab: LabContext) -> Step:
             lab.install(WEST, text)
         wait_rollouts(lab, WEST, NAMESPACE, (_controller(lab),), shown)
         wait_for(
-            lambda: _probe(lab),
+            lambda: probe(lab),
             what="the gateway probe of west",
             timeout_s=PROBE_TIMEOUT_S,
             fix=f"linkerd --context {WEST} multicluster check",
@@ -204,7 +204,8 @@ def find_link(lab: LabContext, cluster: str) -> dict[str, Any] | None:
     return lab.kubernetes(cluster).get(link_api(lab, cluster), "Link", EAST, NAMESPACE)
 
 
-def _probe(lab: LabContext) -> tuple[bool, str]:
+def probe(lab: LabContext) -> tuple[bool, str]:
+    """Whether west's probe calls east's gateway alive, and what was seen."""
     rows = lab.linkerd(WEST).gateways()
     alive = any(row.alive and row.cluster_name == EAST for row in rows)
     return alive, "alive" if alive else f"{len(rows)} gateways, none alive"
