@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "processes"
 _START_TIME_TOLERANCE_S = 2.0  # the kernel's boot time, a term of it, moves when the clock is set
+_EXEC_IF_OWNED = 'test "$PPID" = "$0" && exec "$@"'
 _PORTS = range(20_000, 32_768)  # below the ports that Linux and macOS give to outgoing connections
 
 
@@ -227,11 +228,25 @@ def _setpriv() -> str | None:
 def death_bound(argv: Sequence[str]) -> list[str]:
     """The command that runs ``argv`` and has the kernel kill it when its parent dies.
 
-    Without ``setpriv`` (macOS, a minimal Linux) it is ``argv`` itself, and only :func:`reap`
-    stands between a killed daemon and its leftovers.
+    A parent that dies before the signal is bound is never heard of again: the child asks whose
+    it is once the signal is bound, and ends when that is no longer this process. Without
+    ``setpriv`` (macOS, a minimal Linux) it is ``argv`` itself, and only :func:`reap` stands
+    between a killed daemon and its leftovers.
     """
     launcher = _setpriv()
-    return [launcher, "--pdeathsig", "KILL", "--", *argv] if launcher else list(argv)
+    if launcher is None:
+        return list(argv)
+    return [
+        launcher,
+        "--pdeathsig",
+        "KILL",
+        "--",
+        "sh",
+        "-c",
+        _EXEC_IF_OWNED,
+        str(os.getpid()),
+        *argv,
+    ]
 
 
 class _Ports:

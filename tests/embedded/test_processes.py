@@ -1,4 +1,6 @@
 import asyncio
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,9 +69,11 @@ asyncio.run(main())
 """
 
 
-def start_owner(folder: Path, mode: str) -> tuple["subprocess.Popen[bytes]", int]:
+def start_owner(
+    folder: Path, mode: str, *, env: dict[str, str] | None = None
+) -> tuple["subprocess.Popen[bytes]", int]:
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder), mode], stdout=subprocess.PIPE
+        [sys.executable, "-c", OWNER, str(folder), mode], stdout=subprocess.PIPE, env=env
     )
     return owner, int(owner.stdout.readline())
 
@@ -94,6 +98,19 @@ def test_a_child_dies_with_its_killed_owner(tmp_path):
     owner, pid = start_owner(tmp_path, "bound")
     kill_owner(owner)
     wait_for(lambda: gone(pid), "the child dies with its owner")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a death signal")
+def test_a_child_whose_owner_died_before_the_signal_was_bound_ends(tmp_path):
+    slow = tmp_path / "bin" / "setpriv"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 0.5\nexec {shutil.which("setpriv")} "$@"\n')
+    slow.chmod(0o755)
+    env = os.environ | {"PATH": f"{slow.parent}:{os.environ['PATH']}"}
+    owner, pid = start_owner(tmp_path, "bound", env=env)
+    kill_owner(owner)
+    assert not gone(pid)
+    wait_for(lambda: gone(pid), "the child ends by itself")
 
 
 def test_a_process_that_only_has_the_same_id_is_left_alone(tmp_path):
