@@ -54,7 +54,11 @@ FACTS = "facts.json"
 
 @dataclass
 class LabContext:
-    """One lab and the ways to its parts. Clients are made at first use and kept."""
+    """One lab and the ways to its parts.
+
+    Clients are made at first use and kept until the lab's kubeconfig is written anew: a lab that
+    went down and came up again, here or in another process, has other addresses.
+    """
 
     params: Params
     folder: LabFolder
@@ -62,6 +66,7 @@ class LabContext:
     _kubernetes: dict[str, Kubernetes] = field(default_factory=dict, repr=False)
     _linkerd: dict[str, Linkerd] = field(default_factory=dict, repr=False)
     _prometheus: dict[str, Prometheus] = field(default_factory=dict, repr=False)
+    _kubeconfig: tuple[int, int] | None = field(default=None, repr=False)
 
     @property
     def regions(self) -> Mapping[str, str]:
@@ -93,12 +98,17 @@ class LabContext:
         Raises:
             StateError: the clusters do not exist yet.
         """
-        if not self.folder.kubeconfig.exists():
+        try:
+            found = self.folder.kubeconfig.stat()
+        except FileNotFoundError as error:
             raise StateError(
                 f"The lab {self.params.lab_name} has no clusters yet",
                 seen=f"{self.folder.kubeconfig} does not exist",
                 fix="run notebook 01_clusters, or `labkit up`",
-            )
+            ) from error
+        if (stamp := (found.st_mtime_ns, found.st_ino)) != self._kubeconfig:
+            self.close()
+            self._kubernetes, self._prometheus, self._kubeconfig = {}, {}, stamp
         if cluster not in self._kubernetes:
             self._kubernetes[cluster] = Kubernetes(
                 self.folder.kubeconfig, cluster, cache_dir=self.folder.cache
@@ -184,15 +194,16 @@ class LabContext:
 
     def prometheus(self, cluster: str) -> Prometheus:
         """The Prometheus of viz of one cluster, reached through the cluster."""
+        kubernetes = self.kubernetes(cluster)
         if cluster not in self._prometheus:
-            self._prometheus[cluster] = Prometheus(self.kubernetes(cluster))
+            self._prometheus[cluster] = Prometheus(kubernetes)
         return self._prometheus[cluster]
 
     def close(self) -> None:
         """Close what the clients hold open; the next use opens it again."""
-        for prometheus in self._prometheus.values():
+        for prometheus in list(self._prometheus.values()):
             prometheus.close()
-        for kubernetes in self._kubernetes.values():
+        for kubernetes in list(self._kubernetes.values()):
             kubernetes.close()
 
     @property
