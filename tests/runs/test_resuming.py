@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -169,8 +171,10 @@ def go_through(home, names, *, keep):
         for number, name in enumerate(names):
             copy.break_(name)
             start = given if number == 0 else ["--resume"]
+            begun = time.monotonic()
             done = home.run(*arguments, *start, timeout=600)
-            assert done.returncode == 1, name
+            sys.stderr.write(f"{name} failed after {time.monotonic() - begun:.1f} s\n")
+            assert done.returncode == 1, done.stderr
             assert f"{name}.ipynb" in done.stderr
             assert "made to fail" in done.stderr
             copy.mend(name)
