@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from labkit.context import LabContext
 from labkit.errors import InputError
 from labkit.exercises import (
+    break_it,
     dashboards,
     emojivoto,
+    failover,
     latency,
     linkerd,
     mirror,
@@ -45,6 +47,8 @@ EXERCISES: tuple[Exercise, ...] = tuple(
         mtls,
         dashboards,
         latency,
+        break_it,
+        failover,
     )
     for exercise in module.EXERCISES
 )

@@ -86,14 +86,19 @@ def make_namespace(lab: LabContext, cluster: str) -> None:
     wait_for_account(lab.kubernetes(cluster), NAMESPACE)
 
 
-def drop_namespace(lab: LabContext, cluster: str) -> None:
-    """Remove what exercises left in a cluster; a namespace that is not the lab's stays."""
-    kubernetes = lab.kubernetes(cluster)
-    if kubernetes.get("v1", "Namespace", NAMESPACE) is None:
-        return
+def is_own(lab: LabContext, cluster: str) -> bool:
+    """Whether the exercises' namespace in a cluster is the lab's, not one that was there before."""
     try:
         lab.require_own(cluster, NAMESPACE)
     except StateError:
+        return False
+    return True
+
+
+def drop_namespace(lab: LabContext, cluster: str) -> None:
+    """Remove what exercises left in a cluster; a namespace that is not the lab's stays."""
+    kubernetes = lab.kubernetes(cluster)
+    if kubernetes.get("v1", "Namespace", NAMESPACE) is None or not is_own(lab, cluster):
         return
     with progress(f"Removing what exercises left in {cluster}") as shown:
         remove_namespace(kubernetes, NAMESPACE, report=shown)
