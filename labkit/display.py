@@ -35,6 +35,15 @@ class Shown:
         printer.text(str(self))
 
 
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal: two for a character of Chinese or Japanese."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 @dataclass(frozen=True)
 class Table(Shown):
     """Rows under columns.
@@ -58,9 +67,12 @@ class Table(Shown):
         lines = [self.columns, *self.rows]
         if not self.columns:
             return ""
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        widths = [max(_width(line[i]) for line in lines) for i in range(len(self.columns))]
         return "\n".join(
-            "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            "   ".join(
+                cell + " " * (width - _width(cell))
+                for cell, width in zip(line, widths, strict=True)
+            ).rstrip()
             for line in lines
         )
 

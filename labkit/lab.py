@@ -37,7 +37,7 @@ from labkit.display import Step, Table
 from labkit.drill_log import DrillLog
 from labkit.errors import CheckFailed, InputError, StateError
 from labkit.folder import LabFolder, known_labs
-from labkit.learner import note_checks, note_reset, note_solved, step_of
+from labkit.learner import note_checks, note_exercises, note_reset, note_solved, step_of
 from labkit.params import LoadedParams, Params, load_params
 from labkit.progress import headless, in_notebook, progress, show_now
 
@@ -248,7 +248,13 @@ class Lab(LabContext):
             chapters: numbers, as `06`; none means all.
             wait: give what is still coming up its time; else look once.
         """
-        return run_checks(self, select(exercise_checks(), list(chapters)), wait=wait)
+        return self._run_exercises(select(exercise_checks(), list(chapters)), wait=wait)
+
+    def _run_exercises(self, chosen: Sequence[Check], *, wait: bool = True) -> Report:
+        report = run_checks(self, chosen, wait=wait)
+        solved = {seen.id: seen.status == "pass" for seen in report.outcomes}
+        note_exercises(self.folder, solved)
+        return report
 
     def start_exercise(self, exercise: str) -> Step:
         """Make what an exercise starts from; it may be called again.
@@ -279,7 +285,7 @@ class Lab(LabContext):
         found = exercises.find(exercise)
         if answer is not None:
             exercises.keep(self, found.id, answer)
-        report = run_checks(self, [found.check])
+        report = self._run_exercises([found.check])
         kept = self.recorded("exercises") or {}
         self.record("exercises", {**kept, found.id: report.to_json()})
         return report

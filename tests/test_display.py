@@ -6,6 +6,11 @@ def test_columns_are_as_wide_as_their_widest_cell_and_lines_have_no_tail():
     assert str(table) == "name   region\nwest   sfo3\ne"
 
 
+def test_a_column_stays_straight_below_characters_of_double_width():
+    rows = [{"learner": "王小明", "at": "01"}, {"learner": "Zoë", "at": "02"}]
+    assert str(Table.of(rows)) == "learner   at\n王小明    01\nZoë       02"
+
+
 def test_a_missing_cell_is_empty_and_none_is_shown_as_it_is():
     table = Table.of([{"a": 1, "b": None}, {"a": 2}])
     assert table.rows == (("1", "None"), ("2", ""))

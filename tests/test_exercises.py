@@ -11,7 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from labkit.errors import InputError
-from labkit.exercises import EXERCISES, answering, dashboards, find, latency, mtls, undo_from
+from labkit.exercises import (
+    EXERCISES,
+    answering,
+    dashboards,
+    failover,
+    find,
+    latency,
+    mtls,
+    undo_from,
+)
 from labkit.exercises.shell import ShellOutput
 from labkit.folder import LabFolder
 from labkit.handouts import cells
@@ -190,6 +199,33 @@ def test_the_worst_deployment_is_the_one_that_viz_shows(
     assert expected[1] in seen[1]
 
 
+PHASES = [
+    {"phase": "shared", "seconds": 5.0, "west answered": 6, "east answered": 4},
+    {"phase": "lost", "seconds": 8.0, "west answered": 4, "east answered": 0},
+]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        ((None, None), "fail", "nothing was answered yet"),
+        ((2.0, None), "fail", "nothing was answered yet"),
+        ((2.0, "few"), "fail", "2.0, few is not two numbers"),
+        ((10, 4), "fail", "these are counts"),
+        ((1.2, 0.5), "fail", "these are the votes of west alone"),
+        ((2.0, 1.0), "fail", "1.00 votes per second do not fit the row `lost`"),
+        ((1.96, "0.5"), "pass", "2.00 votes per second were answered before, and 0.50"),
+    ],
+)
+def test_the_cost_of_a_lost_region_is_read_off_the_table(kept, answer, status, text):
+    given = dict(zip(("shared", "lost"), answer, strict=True))
+    assert "no region was lost" in look(kept, failover.ID, given)[1]
+    kept.folder.remember(failover={"phases": PHASES})
+    seen = look(kept, failover.ID, given)
+    assert seen[0] == status
+    assert text in seen[1]
+
+
 # --- the learner's walk -------------------------------------------------------------------
 
 PARAMETERS = (
@@ -264,7 +300,12 @@ def test_a_learners_copy_passes_but_for_the_exercises(learner):
     assert {item["status"] for item in outcomes.values()} == {"fail"}
     for item in outcomes.values():
         assert item["reason"].startswith(
-            ("nothing was answered yet", "visitor-", "voting-svc of east has no label")
+            (
+                "nothing was answered yet",
+                "visitor-",
+                "voting-svc of east has no label",
+                "guestbook of east has no endpoint",
+            )
         )
         assert item["fix"].startswith("# unfold the hints")
     assert f"exercises        0 of {len(EXERCISES)} solved; open: 03." in learner.done.stdout
@@ -344,6 +385,30 @@ print(lab.shell("kubectl --context west annotate ns labkit-exercises linkerd.io/
     learner.python(
         'lab.shell("kubectl --context west annotate ns labkit-exercises linkerd.io/inject-")'
     )
+
+
+@slow
+def test_a_guestbook_that_nobody_reaches_is_mended_and_goes_with_its_chapter(learner):
+    kubectl = "kubectl --context east -n labkit-exercises"
+    selector = '{"spec":{"selector":{"app":"nobody"}}}'
+    learner.python(
+        'lab.start_exercise("12.exercise-mend")\n'
+        f"lab.shell({f'{kubectl} patch svc guestbook --type merge -p ' + repr(selector)!r})"
+    )
+    assert "has no endpoint" in learner.seen("12.exercise-mend")[1]
+    learner.python(SOLUTIONS["12.exercise-mend"])
+    assert learner.seen("12.exercise-mend")[0] == "pass"
+    learner.python('from labkit.exercises import undo_from\nundo_from(lab, "12")')
+    assert "was not started" in learner.seen("12.exercise-mend")[1]
+    assert "visitor" in learner.python(f'print(lab.shell("{kubectl} get pods"))')
+
+
+@slow
+def test_what_was_tried_is_in_the_learners_record(learner):
+    learner.seen("04.exercise-gateway")
+    found = json.loads(learner.labkit("progress", "--json").stdout)["exercises"]
+    assert found["04.exercise-gateway"] in (True, False)
+    assert set(found) <= {exercise.id for exercise in EXERCISES}
 
 
 @slow

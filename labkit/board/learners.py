@@ -16,6 +16,11 @@ def progress_text(record: LearnerRecord, sharing: Sharing) -> str:
     head = f"{record.shown_name}: {passed} of {len(numbers)} chapters passed"
     if record.at is not None:
         head += f", at chapter {record.at}"
+    if record.exercises:
+        solved = sum(record.exercises.values())
+        head += f"; {solved} exercise{'' if solved == 1 else 's'} solved"
+        if still := [name for name, done in record.exercises.items() if not done]:
+            head += f", tried and open: {', '.join(still)}"
     if not record.learner:
         head += "\n(no name yet: `labkit progress --name 'Your Name'`)"
     return f"{head}\n\n{Table.of(rows)}\n\n{_shared(sharing)}"

@@ -19,7 +19,7 @@ from labkit.board.gathering import INSTRUCTOR, Gathered, gather
 from labkit.board.keeping import Kept
 from labkit.board.showing import room_page, room_text, write_page
 from labkit.board.standing import Known, Room, stand
-from labkit.lab import all_checks
+from labkit.lab import all_checks, exercise_checks
 
 EVERY_S = 5.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -51,7 +51,8 @@ class Board:
         """
         found = gather(self.sources, password=self.password)
         gathered = Gathered.merged([more or Gathered(), found])
-        checks = {check.id: Known(check.title, check.fix) for check in all_checks()}
+        known = [*all_checks(), *exercise_checks()]
+        checks = {check.id: Known(check.title, check.fix) for check in known}
         return stand(gathered, plan=self.plan, checks=checks, now=datetime.now(UTC))
 
     def round(self, more: Gathered | None = None) -> Room:

@@ -26,6 +26,8 @@ def room_text(room: Room) -> str:
         parts.append(f"What fails most\n{_failing(room)}")
     if any(pace.n for pace in room.paces):
         parts.append(f"Minutes per chapter, of those who passed it themselves\n{_paces(room)}")
+    if room.exercises:
+        parts.append(f"Exercises that were tried\n{_exercises(room)}")
     if room.unread:
         lines = "\n".join(f"! {item.name}: {item.reason}" for item in room.unread)
         parts.append(f"Could not be read\n{lines}")
@@ -44,6 +46,7 @@ def room_facts(room: Room) -> dict[str, Any]:
         ],
         "failing": [asdict(item) for item in room.failing],
         "chapters": [asdict(pace) for pace in room.paces],
+        "exercises": [asdict(item) for item in room.exercises],
         "unread": [asdict(item) for item in room.unread],
     }
 
@@ -62,6 +65,7 @@ def _learners(room: Room) -> Table:
                 "at": row.at or "-",
                 "state": f"{GLYPHS[row.state]} {row.state}",
                 "chapters": "".join(mark(cell) for cell in row.cells),
+                "exercises": row.exercises or "",
                 "min": f"{row.spent_min:.0f}",
                 "last change": age_text(row.age_s),
                 "note": row.note,
@@ -98,6 +102,15 @@ def _paces(room: Room) -> Table:
                 "there now": pace.here,
             }
             for pace in room.paces
+        ]
+    )
+
+
+def _exercises(room: Room) -> Table:
+    return Table.of(
+        [
+            {"exercise": it.id, "solved": it.solved, "open": it.open, "solved when": it.title}
+            for it in room.exercises
         ]
     )
 

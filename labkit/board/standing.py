@@ -31,6 +31,9 @@ class Known:
     fix: str
 
 
+_UNKNOWN = Known("a check that this labkit does not have", "")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One chapter of one learner: number, state, and whether `labkit solve` did it."""
@@ -57,6 +60,7 @@ class Row:
         age_s: seconds since the last change.
         failing: ids of checks that fail.
         stuck_min: minutes since the last progress when that is more than planned, else None.
+        exercises: how many exercises are solved.
         silent: whether nothing has come for long.
         done: whether all chapters of the plan are passed, or the last one is.
     """
@@ -73,6 +77,7 @@ class Row:
     age_s: float
     failing: tuple[str, ...]
     stuck_min: float | None
+    exercises: int
     silent: bool
     done: bool
 
@@ -96,6 +101,23 @@ class Failing:
     learners: int
     title: str
     fix: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An exercise that somebody has tried.
+
+    Attributes:
+        id: of the exercise.
+        title: when it is solved.
+        solved: learners who have solved it.
+        open: learners who have tried it and not solved it yet.
+    """
+
+    id: str
+    title: str
+    solved: int
+    open: int
 
 
 @dataclass(frozen=True)
@@ -133,6 +155,7 @@ class Room:
     rows: tuple[Row, ...]
     failing: tuple[Failing, ...]
     paces: tuple[Pace, ...]
+    exercises: tuple[Tried, ...] = ()
     unread: tuple[Unread, ...] = field(default=())
 
     @property
@@ -153,7 +176,7 @@ def stand(
     Args:
         gathered: all learners.
         plan: chapter → minutes.
-        checks: id → what is known of it.
+        checks: id → what is known of it, exercises' checks included.
         now: time of the board, for its heading.
     """
     sightings = gathered.sightings
@@ -168,6 +191,7 @@ def stand(
         rows=tuple(rows),
         failing=tuple(_failing(rows, checks)),
         paces=tuple(_pace(number, records, plan) for number in numbers),
+        exercises=tuple(_tried(records, checks)),
         unread=gathered.unread,
     )
 
@@ -198,6 +222,7 @@ def _row(sighting: Sighting, numbers: list[str], plan: Mapping[str, float]) -> R
         age_s=sighting.age_s,
         failing=tuple(check for n in numbers for check in record.chapter(n).failing),
         stuck_min=idle_min if stuck else None,
+        exercises=sum(record.exercises.values()),
         silent=silent,
         done=done,
     )
@@ -225,8 +250,18 @@ def _idle_s(sighting: Sighting) -> float:
 def _failing(rows: Iterable[Row], checks: Mapping[str, Known]) -> Iterable[Failing]:
     counts = Counter(check for row in rows for check in row.failing)
     for check, learners in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        known = checks.get(check, Known("a check that this labkit does not have", ""))
+        known = checks.get(check, _UNKNOWN)
         yield Failing(check, learners, known.title, known.fix)
+
+
+def _tried(records: Iterable[LearnerRecord], checks: Mapping[str, Known]) -> Iterable[Tried]:
+    outcomes: dict[str, list[bool]] = {}
+    for record in records:
+        for exercise, solved in record.exercises.items():
+            outcomes.setdefault(exercise, []).append(solved)
+    for exercise, seen in sorted(outcomes.items()):
+        title = checks.get(exercise, _UNKNOWN).title
+        yield Tried(exercise, title, solved=sum(seen), open=len(seen) - sum(seen))
 
 
 def _pace(number: str, records: Iterable[LearnerRecord], plan: Mapping[str, float]) -> Pace:

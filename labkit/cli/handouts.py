@@ -1,13 +1,17 @@
 """init, jupyter: notebooks of one's own, and JupyterLab on them."""
 
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from labkit.cli.common import AsJson, Assignments, LabName, ParamsFile, Yes, agreed, load, show
-from labkit.errors import InputError
+from labkit.errors import InputError, StateError
+
+ASKED = 3
+"""How often a name that cannot be shown is asked for again."""
 
 
 def init(
@@ -21,6 +25,10 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="replace changed files, and keep them in DIR/backup")
     ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="how you want to be called on the board; else asked for"),
+    ] = None,
     params: ParamsFile = None,
     p: Assignments = None,
     lab_name: LabName = None,
@@ -32,7 +40,11 @@ def init(
             "Options do not fit", problems=["--learner and --instructor: choose one of the two"]
         )
     loaded = load(params, p, lab_name)
+    from labkit.folder import LabFolder
     from labkit.handouts.writing import hand_out
+    from labkit.learner import clean_name, set_name
+
+    called = None if name is None else clean_name(name)
 
     values = {
         key: value
@@ -42,6 +54,11 @@ def init(
     done = hand_out(
         folder, edition="instructor" if instructor else "learner", values=values, force=force
     )
+    own = LabFolder.of(loaded.params.lab_name)
+    if called is None and not (instructor or as_json):
+        called = _ask_name(own)
+    if called is not None:
+        set_name(own, called)
     if as_json:
         show(vars(done), as_json=True)
         return
@@ -51,6 +68,28 @@ def init(
     if done.backup is not None:
         print(f"What was changed is in {done.backup}.")
     print(f"\nNext:\n  labkit jupyter {folder}      starts the lab, opens JupyterLab on 00")
+
+
+def _ask_name(own: Any) -> str | None:
+    """A learner's name, asked for on a terminal as long as there is none; Enter leaves it open."""
+    from labkit.learner import clean_name, read_record
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    try:
+        if read_record(own).learner:
+            return None
+    except StateError:  # damaged: it is begun anew when the name is kept
+        pass
+    for _ in range(ASKED):
+        print("How do you want to be called on the instructor's board? (Enter: by the lab's name)")
+        try:
+            return clean_name(input("> ")) or None
+        except EOFError:
+            return None
+        except InputError as error:
+            print(error)
+    return None
 
 
 def jupyter(

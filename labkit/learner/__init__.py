@@ -8,6 +8,7 @@ off until the learner turns it on. Deliberately absent: anything about other lea
 from labkit.learner.joining import join, leave, send_now, share
 from labkit.learner.keeping import (
     note_checks,
+    note_exercises,
     note_reset,
     note_solved,
     note_step,
@@ -27,6 +28,7 @@ __all__ = [
     "join",
     "leave",
     "note_checks",
+    "note_exercises",
     "note_reset",
     "note_solved",
     "note_step",

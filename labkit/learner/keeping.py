@@ -62,6 +62,12 @@ def note_checks(folder: LabFolder, failures: Mapping[str, bool]) -> None:
         _note(folder, lambda record: record.checked(failures, _now()))
 
 
+def note_exercises(folder: LabFolder, solved: Mapping[str, bool]) -> None:
+    """Checks of exercises ran: id → whether it is solved."""
+    if solved:
+        _note(folder, lambda record: record.tried(solved, _now()))
+
+
 def note_solved(folder: LabFolder, chapter: str) -> None:
     """The lab was brought to the end of a chapter for the learner."""
     _note(folder, lambda record: record.solved(chapter, _now()))

@@ -29,6 +29,7 @@ IDLE_S = 1800.0
 
 MOST_CHAPTERS = 40
 MOST_FAILING = 60
+MOST_EXERCISES = 60
 
 State = Literal["not started", "running", "passed", "failed"]
 
@@ -122,6 +123,9 @@ class LearnerRecord(_Strict):
 
     chapters: Annotated[dict[ChapterNumber, ChapterRecord], Field(max_length=MOST_CHAPTERS)] = {}
 
+    exercises: Annotated[dict[CheckId, bool], Field(max_length=MOST_EXERCISES)] = {}
+    """Exercise → whether it was solved when its check last ran."""
+
     @classmethod
     def new(cls, lab: str) -> "LearnerRecord":
         """A learner who has not begun."""
@@ -177,15 +181,39 @@ class LearnerRecord(_Strict):
         only = next(iter(by_chapter)) if len(by_chapter) == 1 else None
         return self._with(changes, at=only, now=now) if changes else self
 
+    def tried(self, solved: Mapping[str, bool], now: datetime) -> "LearnerRecord":
+        """Checks of exercises ran. Those of one chapter are the learner's work on it.
+
+        Args:
+            solved: exercise → whether it is solved.
+            now: when, UTC.
+        """
+        merged = {**self.exercises, **solved}
+        kept = dict(sorted(merged.items())[:MOST_EXERCISES])
+        chapters = {exercise.partition(".")[0] for exercise in solved}
+        only = chapters.pop() if len(chapters) == 1 else None
+        return self._with({}, at=only, now=now, exercises=kept)
+
     def solved(self, number: str, now: datetime) -> "LearnerRecord":
         """`labkit solve` brought the lab to the end of a chapter; the chapter's checks held."""
         change = {"state": "passed", "failing": (), "passed": now, "solved": True}
         changes = {**self._undone(number, inclusive=False), number: change}
-        return self._with(changes, at=number, now=now)
+        kept = self._exercises_before(number, inclusive=True)
+        return self._with(changes, at=number, now=now, exercises=kept)
 
     def was_reset(self, number: str, now: datetime) -> "LearnerRecord":
         """A chapter and those after it were undone; times stay."""
-        return self._with(self._undone(number), at=number, now=now, worked=False)
+        kept = self._exercises_before(number, inclusive=False)
+        undone = self._undone(number)
+        return self._with(undone, at=number, now=now, worked=False, exercises=kept)
+
+    def _exercises_before(self, number: str, *, inclusive: bool) -> dict[str, bool]:
+        """Exercises of earlier chapters, or of this one, too: the others were undone."""
+        return {
+            exercise: solved
+            for exercise, solved in self.exercises.items()
+            if (own := exercise.partition(".")[0]) < number or (inclusive and own == number)
+        }
 
     def _undone(self, number: str, *, inclusive: bool = True) -> dict[str, dict[str, object]]:
         return {
@@ -201,6 +229,7 @@ class LearnerRecord(_Strict):
         at: str | None,
         now: datetime,
         worked: bool = True,
+        exercises: Mapping[str, bool] | None = None,
     ) -> "LearnerRecord":
         """Change chapters; the time since the last event is that of the chapter worked on."""
         chapters = dict(self.chapters)
@@ -214,7 +243,8 @@ class LearnerRecord(_Strict):
             chapter = chapters.get(at) or ChapterRecord()
             spent = chapter.spent_s + self._worked_s(now)
             chapters[at] = chapter.model_copy(update={"spent_s": round(spent, 1)})
-        return self._next(chapters=chapters, at=at or self.at, updated=now)
+        tried = self.exercises if exercises is None else dict(exercises)
+        return self._next(chapters=chapters, at=at or self.at, updated=now, exercises=tried)
 
     def _worked_s(self, now: datetime) -> float:
         """Seconds of work since the last event; a clock that was set back counts as none."""

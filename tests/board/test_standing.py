@@ -166,3 +166,17 @@ def test_all_problems_of_a_plan_are_told(tmp_path):
     with pytest.raises(InputError) as caught:
         read_plan(path)
     assert len(caught.value.problems) == 4
+
+
+def test_exercises_are_counted_by_learner_and_by_exercise():
+    ada = learner("Ada", (0, "04", None)).tried({"04.exercise-gateway": True}, minutes(1))
+    bob = learner("Bob", (0, "04", None)).tried({"04.exercise-gateway": False}, minutes(1))
+    known = {"04.exercise-gateway": Known("you know the Link", "")}
+    gathered = Gathered((Sighting(ada, 1), Sighting(bob, 1)))
+    made = stand(gathered, plan=PLAN, checks=known, now=NOON)
+    assert {found.name: found.exercises for found in made.rows} == {"Ada": 1, "Bob": 0}
+    (tried,) = made.exercises
+    assert (tried.solved, tried.open, tried.title) == (1, 1, "you know the Link")
+    assert "04.exercise-gateway   1        1      you know the Link" in room_text(made)
+    assert "Learners who solved it" in room_page(made)
+    assert "Exercises" not in room_text(room())

@@ -30,10 +30,10 @@ def test_jupyterlab_opens_notebook_00_and_asks_for_no_news(home, wait):
         env={"JUPYTER_RUNTIME_DIR": str(runtime)},
     )
 
-    def page(path=""):
+    def page(path="", data=None):
         (known,) = runtime.glob("jpserver-*.json")
         token = json.loads(known.read_text())["token"]
-        with urlopen(f"http://127.0.0.1:{port}/{path}?token={token}") as answer:
+        with urlopen(f"http://127.0.0.1:{port}/{path}?token={token}", data) as answer:
             return answer.url, answer.read().decode()
 
     def opened():
@@ -48,10 +48,15 @@ def test_jupyterlab_opens_notebook_00_and_asks_for_no_news(home, wait):
         )
         assert config["news"] == {"disabled": True}
         assert "@jupyterlab/apputils-extension:announcements" in config["disabledExtensions"]
+        kernel = json.loads(page("api/kernels", b"{}")[1])["id"]
+        known = runtime / f"kernel-{kernel}.json"
+        wait(lambda: known.exists() and known.stat().st_size, "the kernel's connection file")
+        assert json.loads(known.read_text())["curve_publickey"]
         assert len(json.loads(page("api/contents/notebooks")[1])["content"]) >= 13
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        _, told = process.communicate(timeout=60)
+    assert "without encryption" not in told
     assert home.processes() == []
 
 

@@ -175,3 +175,27 @@ def test_an_installed_wheel_hands_out_what_the_clone_does(init, home, built):
         if path.is_file():
             other = home.root / "other" / path.relative_to(init.folder)
             assert other.read_bytes() == path.read_bytes(), path.name
+
+
+def name_of(home, lab="demo"):
+    return home.json("progress", "--lab-name", lab)["learner"]
+
+
+def test_a_name_that_is_given_is_the_learners(init, home):
+    init("--name", "  Ada  Lovelace ", "--lab-name", "ada")
+    assert name_of(home, "ada") == "Ada Lovelace"
+
+
+def test_a_name_that_cannot_be_shown_is_refused_before_anything_is_written(init):
+    assert "at most 60" in init("--name", "x" * 61, code=2).stderr
+    assert not init.folder.exists()
+
+
+def test_a_terminal_asks_for_the_name_once(home, open_terminal):
+    terminal = open_terminal(home.environment, home.root)
+    labkit = " ".join(home.argv("init", "mine"))
+    code, text = terminal.type(f"{labkit}\n{'x' * 61}\nZoë")
+    assert (code, text.count("by the lab's name)"), text.count("at most 60")) == (0, 2, 1), text
+    assert name_of(home) == "Zoë"
+    code, text = terminal.type(labkit)
+    assert (code, "board" in text) == (0, False)

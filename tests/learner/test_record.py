@@ -159,3 +159,18 @@ def test_whatever_happens_the_record_can_be_read_back(events):
         record = record.stepped(number, now).checked({f"{number}.x": failed}, now)
         assert record.chapter(number).state == ("failed" if failed else "passed")
     assert LearnerRecord.model_validate_json(record.to_json()) == record
+
+
+def test_exercises_are_solved_or_open_and_go_with_their_chapter(learner):
+    record = learner.stepped("04", NOON).tried({"04.exercise-gateway": False}, minutes(3))
+    record = record.tried({"04.exercise-gateway": True}, minutes(5))
+    assert (record.exercises, record.at) == ({"04.exercise-gateway": True}, "04")
+    assert (record.chapter("04").spent_s, record.chapter("04").state) == (300, "running")
+    record = record.tried({"06.exercise-export": False, "07.exercise-rate": True}, minutes(6))
+    assert (record.at, len(record.exercises)) == ("04", 3)
+    assert list(record.solved("06", minutes(7)).exercises) == [
+        "04.exercise-gateway",
+        "06.exercise-export",
+    ]
+    assert list(record.was_reset("06", minutes(7)).exercises) == ["04.exercise-gateway"]
+    assert LearnerRecord.model_validate_json(record.to_json()) == record
