@@ -1,12 +1,12 @@
 """Which objects a list or watch is about: namespace, name, label and field selectors together."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labkit.embedded.apiserver import status
-from labkit.embedded.apiserver.conversion import convert
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.resources import Resource
 from labkit.embedded.apiserver.rules import selectors
@@ -52,16 +52,36 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "batch/jobs": ("status.successful",),
     "certificates.k8s.io/certificatesigningrequests": ("spec.signerName",),
 }
-_NO_CONVERSION = {"pods", "secrets", "nodes", "namespaces", "services", "events"}
+_NO_CONVERSION = {
+    "pods",
+    "secrets",
+    "nodes",
+    "namespaces",
+    "services",
+    "events",
+    "replicationcontrollers",
+}
+_EVENT_NAMES = {
+    **{name.replace("involvedObject", "regarding"): name for name in _EVENTS if "." in name},
+    "reason": "reason",
+    "reportingController": "reportingComponent",
+    "type": "type",
+}
+"""Fields of events of events.k8s.io, and what they are called in the stored objects."""
+
 _FALSE_BY_DEFAULT = {"spec.unschedulable", "spec.hostNetwork"}
 
 
 def _check_field(path: str, resource: Resource) -> None:
-    extra = _FIELDS.get(resource.storage, ())
+    extra: Sequence[str] = _FIELDS.get(resource.storage, ())
+    if resource.group == "events.k8s.io":
+        extra = tuple(_EVENT_NAMES)
     if path in _COMMON or path in extra or path in _selectable(resource):
         return
     if resource.storage in _NO_CONVERSION or resource.crd is not None:
         raise status.bad_request(f"field label not supported: {path}")
+    if resource.storage == "batch/jobs":
+        raise status.bad_request(f'field label "{path}" not supported for batchv1.Job')
     known = ", ".join(f'"{field}"' for field in (*_COMMON, *extra))
     raise status.bad_request(f'"{path}" is not a known field selector: only {known}')
 
@@ -118,10 +138,7 @@ class Selection:
     def _fields_match(self, entry: Entry) -> bool:
         obj = entry.obj
         if self.resource.storage == "events":
-            obj = convert(obj, self.resource) | {
-                "involvedObject": obj.get("involvedObject", {}),
-                "source": (obj.get("source") or {}).get("component", ""),
-            }
+            obj = {**obj, "source": (obj.get("source") or {}).get("component", "")}
         elif self._defaulted:
             obj = {
                 **obj,
@@ -139,5 +156,9 @@ def selection(call: Call) -> Selection:
         raise status.bad_request(str(error)) from error
     for term in fields:
         _check_field(term.key, call.resource)
+    if call.resource.group == "events.k8s.io":
+        fields = tuple(
+            dataclasses.replace(term, key=_EVENT_NAMES.get(term.key, term.key)) for term in fields
+        )
     namespace = call.namespace if call.resource.namespaced else ""
     return Selection(call.resource, namespace, call.name, labels, fields)

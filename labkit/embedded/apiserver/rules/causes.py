@@ -36,8 +36,9 @@ class Problems(list[Cause]):
 
     def unsupported(self, field: str, value: Any, supported: Iterable[Any]) -> None:
         """A value is none of an enumeration."""
-        values = ", ".join(shown(item) for item in supported)
-        text = f"Unsupported value: {shown(value)}: supported values: {values}"
+        values = ", ".join(shown(str(item)) for item in supported)
+        listed = f": supported values: {values}" if values else ""
+        text = f"Unsupported value: {shown(value)}{listed}"
         self.append(Cause("FieldValueNotSupported", text, field))
 
     def duplicate(self, field: str, value: Any) -> None:
@@ -54,8 +55,15 @@ class Problems(list[Cause]):
 
     def too_long(self, field: str, limit: int) -> None:
         """A value has too many bytes."""
-        text = f"Too long: may not be more than {limit} bytes"
+        unit = "byte" if limit == 1 else "bytes"
+        text = f"Too long: may not be more than {limit} {unit}"
         self.append(Cause("FieldValueTooLong", text, field))
+
+    def too_many(self, field: str, count: int, limit: int) -> None:
+        """A list or map has too many elements."""
+        unit = "item" if limit == 1 else "items"
+        text = f"Too many: {count}: must have at most {limit} {unit}"
+        self.append(Cause("FieldValueTooMany", text, field))
 
     def immutable(self, field: str, value: Any, old: Any) -> None:
         """A value must not change after creation."""

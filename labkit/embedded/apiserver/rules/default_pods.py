@@ -7,6 +7,10 @@ Object = dict[str, Any]
 Rule = tuple[str, str, Any]
 
 
+class Positive(int):
+    """A default for a field in which 0 means that it was left out."""
+
+
 def _image_policy(container: Object) -> str:
     image = str(container.get("image", ""))
     last = image.split("@", 1)[0].rsplit("/", 1)[-1]
@@ -21,14 +25,15 @@ CONTAINER_RULES: tuple[Rule, ...] = (
     ("", "imagePullPolicy", _image_policy),
     ("ports[]", "protocol", "TCP"),
     ("env[].valueFrom.fieldRef", "apiVersion", "v1"),
+    ("env[].valueFrom.resourceFieldRef", "divisor", "0"),
     *(
         (f"{probe}{path}", field, value)
         for probe in ("livenessProbe", "readinessProbe", "startupProbe")
         for path, field, value in (
-            ("", "timeoutSeconds", 1),
-            ("", "periodSeconds", 10),
-            ("", "successThreshold", 1),
-            ("", "failureThreshold", 3),
+            ("", "timeoutSeconds", Positive(1)),
+            ("", "periodSeconds", Positive(10)),
+            ("", "successThreshold", Positive(1)),
+            ("", "failureThreshold", Positive(3)),
             (".httpGet", "path", "/"),
             (".httpGet", "scheme", "HTTP"),
             (".grpc", "service", ""),
@@ -49,6 +54,14 @@ def _old_account(spec: Object) -> Any:
     return spec.get("serviceAccountName")
 
 
+def _no_source(volume: Object) -> Any:
+    return {} if all(value is None for key, value in volume.items() if key != "name") else None
+
+
+def _volume_policy(volume: Object) -> str:
+    return _image_policy({"image": volume.get("reference", "")})
+
+
 POD_SPEC_RULES: tuple[Rule, ...] = (
     ("", "restartPolicy", "Always"),
     ("", "terminationGracePeriodSeconds", 30),
@@ -64,7 +77,11 @@ POD_SPEC_RULES: tuple[Rule, ...] = (
     ("volumes[].downwardAPI.items[].fieldRef", "apiVersion", "v1"),
     ("volumes[].projected.sources[].downwardAPI.items[].fieldRef", "apiVersion", "v1"),
     ("volumes[].projected.sources[].serviceAccountToken", "expirationSeconds", 3600),
+    ("volumes[].downwardAPI.items[].resourceFieldRef", "divisor", "0"),
+    ("volumes[].projected.sources[].downwardAPI.items[].resourceFieldRef", "divisor", "0"),
     ("volumes[].hostPath", "type", ""),
+    ("volumes[].image", "pullPolicy", _volume_policy),
+    ("volumes[]", "emptyDir", _no_source),
     ("topologySpreadConstraints[]", "nodeAffinityPolicy", "Honor"),
     ("topologySpreadConstraints[]", "nodeTaintsPolicy", "Ignore"),
     *(

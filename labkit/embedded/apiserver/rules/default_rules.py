@@ -89,6 +89,7 @@ BINDING_RULES: tuple[Rule, ...] = (
     ("roleRef", "apiGroup", "rbac.authorization.k8s.io"),
     ("subjects[]", "apiGroup", _subject_group),
 )
+BUDGET_COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 TIME_UNKNOWN = ("eventTime", "firstTimestamp", "lastTimestamp")
 NODE_INFO = dict.fromkeys(
     (
@@ -107,12 +108,12 @@ NODE_INFO = dict.fromkeys(
 )
 
 
-def _list_kind(names: Object) -> str:
-    return f"{names.get('kind', '')}List"
+def _list_kind(names: Object) -> str | None:
+    return f"{names['kind']}List" if names.get("kind") else None
 
 
-def _singular(names: Object) -> str:
-    return str(names.get("kind", "")).lower()
+def _singular(names: Object) -> str | None:
+    return str(names["kind"]).lower() if names.get("kind") else None
 
 
 RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
@@ -133,6 +134,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         ),
         *under("spec.template.spec", POD_SPEC_RULES),
         ("", "status", {}),
+        ("status", "replicas", 0),
     ),
     ("", "Service"): (
         ("", "spec", {}),
@@ -179,6 +181,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
     ("", "PersistentVolume"): (
         ("spec", "volumeMode", "Filesystem"),
         ("spec", "persistentVolumeReclaimPolicy", "Retain"),
+        ("spec.hostPath", "type", ""),
         ("", "status", {}),
         ("status", "phase", "Pending"),
     ),
@@ -203,6 +206,9 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
             {"whenDeleted": "Retain", "whenScaled": "Retain"},
         ),
         *under("spec.template.spec", POD_SPEC_RULES),
+        ("spec.volumeClaimTemplates[]", "kind", "PersistentVolumeClaim"),
+        ("spec.volumeClaimTemplates[]", "apiVersion", "v1"),
+        ("spec.volumeClaimTemplates[]", "status", {"phase": "Pending"}),
         ("spec.volumeClaimTemplates[].spec", "volumeMode", "Filesystem"),
         ("", "status", {}),
         ("status", "replicas", 0),
@@ -262,11 +268,34 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         (
             "spec",
             "policyTypes",
-            lambda spec: ["Ingress", "Egress"] if "egress" in spec else ["Ingress"],
+            lambda spec: ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"],
         ),
+        ("spec.ingress[].ports[]", "protocol", "TCP"),
+        ("spec.egress[].ports[]", "protocol", "TCP"),
     ),
-    ("policy", "PodDisruptionBudget"): (("", "status", {}),),
-    ("autoscaling", "HorizontalPodAutoscaler"): (("spec", "minReplicas", 1), ("", "status", {})),
+    ("networking.k8s.io", "IngressClass"): (("spec.parameters", "scope", "Cluster"),),
+    ("policy", "PodDisruptionBudget"): (
+        ("", "status", {}),
+        *(("status", name, 0) for name in BUDGET_COUNTS),
+    ),
+    ("autoscaling", "HorizontalPodAutoscaler"): (
+        ("spec", "minReplicas", 1),
+        ("", "status", {}),
+        ("status", "desiredReplicas", 0),
+    ),
+    ("scheduling.k8s.io", "PriorityClass"): (("", "preemptionPolicy", "PreemptLowerPriority"),),
+    ("storage.k8s.io", "CSIDriver"): (
+        ("", "spec", {}),
+        ("spec", "attachRequired", True),
+        ("spec", "podInfoOnMount", False),
+        ("spec", "volumeLifecycleModes", ["Persistent"]),
+        ("spec", "storageCapacity", False),
+        ("spec", "fsGroupPolicy", "ReadWriteOnceWithFSType"),
+        ("spec", "requiresRepublish", False),
+        ("spec", "seLinuxMount", False),
+    ),
+    ("certificates.k8s.io", "CertificateSigningRequest"): (("", "status", {}),),
+    ("", "ResourceQuota"): (("", "spec", {}), ("", "status", {})),
     ("storage.k8s.io", "StorageClass"): (
         ("", "reclaimPolicy", "Delete"),
         ("", "volumeBindingMode", "Immediate"),

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.embedded.apiserver.rules.decoding import without_nulls
-from labkit.embedded.apiserver.rules.default_pods import Object
+from labkit.embedded.apiserver.rules.default_pods import Object, Positive
 from labkit.embedded.apiserver.rules.default_rules import RULES
+from labkit.embedded.apiserver.rules.normalising import normalise
 from labkit.embedded.apiserver.rules.schemas import Schemas
 from labkit.embedded.apiserver.rules.values import clone, has_null
 
@@ -34,12 +35,14 @@ class Branch:
     def fill(self, obj: Object) -> None:
         """Fills in an object in place."""
         for name, value in self.fields:
-            if obj.get(name) is not None:
+            given = obj.get(name)
+            if given is not None and given != "" and (given != 0 or type(value) is not Positive):
                 continue
             if value is ...:
                 obj[name] = None
                 continue
             found = value(obj) if callable(value) else clone(value)
+            found = int(found) if type(value) is Positive else found
             if found is not None:
                 obj[name] = found
         for key, branch in self.below.items():
@@ -69,6 +72,7 @@ def apply_defaults(obj: Mapping[str, Any]) -> Object:
         result = without_nulls(result, Schemas.load().for_kind(group, version, kind) or {})
     if (group, kind) == ("", "Secret"):
         _string_data(result)
+    normalise(result, group, version, kind)
     _rules_of(group, kind).fill(result)
     extra = EXTRA.get((group, kind))
     if extra is not None:
@@ -86,8 +90,12 @@ def _string_data(secret: Object) -> None:
 
 
 def _pod(pod: Object) -> None:
+    host = (pod.get("spec") or {}).get("hostNetwork")
     for kind in ("initContainers", "containers"):
         for container in (pod.get("spec") or {}).get(kind) or ():
+            for port in container.get("ports") or () if host else ():
+                if not port.get("hostPort") and port.get("containerPort"):
+                    port["hostPort"] = port["containerPort"]
             resources = container.get("resources") or {}
             if resources.get("limits"):
                 requests = resources.setdefault("requests", {})
@@ -128,8 +136,44 @@ def _crd(crd: Object) -> None:
         status["storedVersions"] = [item["name"] for item in versions if item.get("storage")]
 
 
+def _controller(controller: Object) -> None:
+    """The labels of the template are those of a ReplicationController without any."""
+    template = (controller.get("spec") or {}).get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels")
+    if labels and not controller["metadata"].get("labels"):
+        controller["metadata"]["labels"] = dict(labels)
+
+
+def _autoscaler(autoscaler: Object) -> None:
+    """Without metrics, four fifths of the requested CPU."""
+    spec = autoscaler.get("spec") or {}
+    if autoscaler.get("apiVersion") == "autoscaling/v1":
+        autoscaler["status"].setdefault("currentReplicas", 0)
+        spec.setdefault("targetCPUUtilizationPercentage", 80)
+    elif spec and not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": 80}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+
+
+def _limit_range(limits: Object) -> None:
+    for item in (limits.get("spec") or {}).get("limits") or ():
+        if item.get("type") != "Container":
+            continue
+        for field, source in (
+            ("default", "max"),
+            ("defaultRequest", "default"),
+            ("defaultRequest", "min"),
+        ):
+            values = {**(item.get(source) or {}), **(item.get(field) or {})}
+            if values:
+                item[field] = values
+
+
 EXTRA: Mapping[tuple[str, str], Callable[[Object], None]] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    ("", "LimitRange"): _limit_range,
     ("", "Pod"): _pod,
+    ("", "ReplicationController"): _controller,
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("", "Namespace"): _namespace,
 }

@@ -7,10 +7,20 @@ other objects and allocation of addresses are the server's business.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from labkit.embedded.apiserver.rules import names, networkrules, podrules, workloadrules
+from labkit.embedded.apiserver.rules import (
+    crdrules,
+    eventrules,
+    ingressrules,
+    jobrules,
+    names,
+    networkrules,
+    podrules,
+    policyrules,
+    storagerules,
+    workloadrules,
+)
 from labkit.embedded.apiserver.rules.causes import Problems
 from labkit.embedded.apiserver.rules.podrules import not_negative
-from labkit.embedded.apiserver.rules.schema_shape import wrong_parts
 
 Object = Mapping[str, Any]
 Check = Callable[[Object, Object | None, Problems], None]
@@ -79,17 +89,6 @@ def lease(obj: Object, old: Object | None, problems: Problems) -> None:
     not_negative(obj, "spec.leaseTransitions", problems)
 
 
-def event(obj: Object, old: Object | None, problems: Problems) -> None:
-    """An event lives in the namespace of what it is about."""
-    del old
-    about = "involvedObject" if "involvedObject" in obj else "regarding"
-    namespace = (obj.get("metadata") or {}).get("namespace", "")
-    other = (obj.get(about) or {}).get("namespace", "")
-    expected = other or "default"
-    if namespace and expected != namespace:
-        problems.invalid("involvedObject.namespace", other, "does not match event.namespace")
-
-
 def role(obj: Object, old: Object | None, problems: Problems) -> None:
     """Rules name verbs, and resources or (cluster roles) URLs."""
     del old
@@ -154,65 +153,6 @@ def _subject(subject: Object, path: str, problems: Problems) -> None:
         problems.unsupported(f"{path}.kind", kind or "", ("ServiceAccount", "User", "Group"))
 
 
-def custom_resource_definition(obj: Object, old: Object | None, problems: Problems) -> None:
-    """Names, versions."""
-    spec = obj.get("spec") or {}
-    given, group = spec.get("names") or {}, spec.get("group") or ""
-    name = (obj.get("metadata") or {}).get("name", "")
-    if name != f"{given.get('plural', '')}.{group}":
-        problems.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
-    if not group:
-        problems.required("spec.group")
-    elif "." not in group:
-        problems.invalid("spec.group", group, "should be a domain with at least one dot")
-    for field in ("plural", "singular", "kind", "listKind"):
-        if not given.get(field):
-            problems.required(f"spec.names.{field}")
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
-        problems.unsupported("spec.scope", spec.get("scope") or "", ("Cluster", "Namespaced"))
-    versions = spec.get("versions") or ()
-    stored = [version for version in versions if version.get("storage")]
-    if len(stored) != 1:
-        shapes = [_version_shape(version) for version in versions]
-        detail = "must have exactly one version marked as storage version"
-        problems.invalid("spec.versions", shapes, detail)
-    for index, version in enumerate(versions):
-        schema = (version.get("schema") or {}).get("openAPIV3Schema")
-        where = f"spec.versions[{index}].schema.openAPIV3Schema"
-        if schema is None:
-            problems.required(where, "schemas are required")
-        elif schema.get("type") != "object":
-            if not schema.get("type"):
-                problems.required(f"{where}.type", "must not be empty at the root")
-            else:
-                problems.invalid(f"{where}.type", schema["type"], "must be object at the root")
-        for part, value in wrong_parts(schema or {}, where):
-            problems.invalid(part, value, "must be a schema")
-    if not (obj.get("status") or {}).get("storedVersions"):
-        problems.invalid("status.storedVersions", None, "must have at least one stored version")
-    if old is not None:
-        before = old.get("spec") or {}
-        problems.immutable("spec.group", group, before.get("group"))
-        problems.immutable("spec.scope", spec.get("scope"), before.get("scope"))
-        names_before = before.get("names") or {}
-        for field in ("kind", "plural"):
-            problems.immutable(f"spec.names.{field}", given.get(field), names_before.get(field))
-
-
-def _version_shape(version: Object) -> dict[str, Any]:
-    return {
-        "Name": version.get("name", ""),
-        "Served": bool(version.get("served")),
-        "Storage": bool(version.get("storage")),
-        "Deprecated": bool(version.get("deprecated")),
-        "DeprecationWarning": version.get("deprecationWarning"),
-        "Schema": None,
-        "Subresources": None,
-        "AdditionalPrinterColumns": None,
-        "SelectableFields": None,
-    }
-
-
 def webhooks(obj: Object, old: Object | None, problems: Problems) -> None:
     """Names, side effects, where to call."""
     del old
@@ -260,22 +200,34 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("", "Service"): networkrules.service,
     ("", "Endpoints"): networkrules.endpoints,
     ("", "Pod"): pod,
-    ("", "Event"): event,
-    ("events.k8s.io", "Event"): event,
+    ("", "Event"): eventrules.event,
+    ("events.k8s.io", "Event"): eventrules.event,
+    ("", "PersistentVolume"): storagerules.volume,
+    ("", "PersistentVolumeClaim"): storagerules.claim,
+    ("storage.k8s.io", "StorageClass"): storagerules.storage_class,
+    ("", "ResourceQuota"): policyrules.resource_quota,
+    ("", "LimitRange"): policyrules.limit_range,
+    ("policy", "PodDisruptionBudget"): policyrules.disruption_budget,
+    ("autoscaling", "HorizontalPodAutoscaler"): policyrules.autoscaler,
+    ("scheduling.k8s.io", "PriorityClass"): policyrules.priority_class,
+    ("networking.k8s.io", "NetworkPolicy"): ingressrules.network_policy,
+    ("networking.k8s.io", "Ingress"): ingressrules.ingress,
+    ("networking.k8s.io", "IngressClass"): ingressrules.ingress_class,
     ("discovery.k8s.io", "EndpointSlice"): networkrules.endpoint_slice,
+    ("", "ReplicationController"): workloadrules.replication_controller,
     ("apps", "Deployment"): workloadrules.deployment,
     ("apps", "ReplicaSet"): workloadrules.replica_set,
     ("apps", "DaemonSet"): workloadrules.daemon_set,
     ("apps", "StatefulSet"): workloadrules.stateful_set,
-    ("batch", "Job"): workloadrules.job,
-    ("batch", "CronJob"): workloadrules.cron_job,
+    ("batch", "Job"): jobrules.job,
+    ("batch", "CronJob"): jobrules.cron_job,
     ("coordination.k8s.io", "Lease"): lease,
     ("autoscaling", "Scale"): scale,
     ("rbac.authorization.k8s.io", "Role"): role,
     ("rbac.authorization.k8s.io", "ClusterRole"): role,
     ("rbac.authorization.k8s.io", "RoleBinding"): role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): role_binding,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): custom_resource_definition,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): crdrules.definition,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks,
 }

@@ -7,10 +7,12 @@ import ipaddress
 import re
 
 LABEL_FORMAT = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+LABEL_1035_FORMAT = "[a-z]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN_FORMAT = rf"{LABEL_FORMAT}(\.{LABEL_FORMAT})*"
 QUALIFIED_FORMAT = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 CONFIG_KEY_FORMAT = "[-._a-zA-Z0-9]+"
 _is_label = re.compile(LABEL_FORMAT).fullmatch
+_is_1035_label = re.compile(LABEL_1035_FORMAT).fullmatch
 _is_subdomain = re.compile(SUBDOMAIN_FORMAT).fullmatch
 _is_qualified = re.compile(QUALIFIED_FORMAT).fullmatch
 VALID_IP = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -39,6 +41,20 @@ def dns_label(value: str) -> list[str]:
     return problems
 
 
+def dns_1035_label(value: str) -> list[str]:
+    """A label that begins with a letter: names of versions and of custom resources."""
+    problems = []
+    if len(value) > 63:
+        problems.append("must be no more than 63 characters")
+    if not _is_1035_label(value):
+        problems.append(
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start "
+            "with an alphabetic character, and end with an alphanumeric character (e.g. "
+            f"'my-name',  or 'abc-123', regex used for validation is '{LABEL_1035_FORMAT}')"
+        )
+    return problems
+
+
 def dns_subdomain(value: str) -> list[str]:
     """A lowercase RFC 1123 subdomain: names of most objects."""
     problems = []
@@ -51,6 +67,20 @@ def dns_subdomain(value: str) -> list[str]:
             f"'example.com', regex used for validation is '{SUBDOMAIN_FORMAT}')"
         )
     return problems
+
+
+def wildcard(value: str) -> list[str]:
+    """A subdomain whose first label is a star."""
+    if value.startswith("*.") and _is_subdomain(value[2:]):
+        return []
+    return [
+        (
+            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS "
+            "subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and "
+            "end with an alphanumeric character (e.g. '*.example.com', regex used for validation "
+            rf"is '\\*\\.{SUBDOMAIN_FORMAT}')"
+        )
+    ]
 
 
 def path_segment(value: str) -> list[str]:
@@ -142,6 +172,18 @@ def env_name(value: str) -> list[str]:
         (
             "a valid environment variable name must consist only of printable ASCII characters "
             "other than '='"
+        )
+    ]
+
+
+def header_name(value: str) -> list[str]:
+    """The name of an HTTP header."""
+    if re.fullmatch("[-A-Za-z0-9]+", value):
+        return []
+    return [
+        (
+            "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. "
+            "'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"
         )
     ]
 

@@ -7,9 +7,9 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labkit.embedded.apiserver.rules import names, podrules
+from labkit.embedded.apiserver.rules import containerrules, names
 from labkit.embedded.apiserver.rules.causes import Problems
-from labkit.embedded.apiserver.rules.podrules import PROTOCOLS
+from labkit.embedded.apiserver.rules.containerrules import PROTOCOLS
 
 Object = Mapping[str, Any]
 SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
@@ -63,10 +63,10 @@ def _service_ports(ports: Sequence[Object], kind: Any, problems: Problems) -> No
             if name in seen:
                 problems.duplicate(f"{path}.name", name)
             seen.add(name)
-        podrules.port_number(port.get("port") or 0, f"{path}.port", problems)
+        containerrules.port_number(port.get("port") or 0, f"{path}.port", problems)
         if port.get("protocol") not in PROTOCOLS:
             problems.unsupported(f"{path}.protocol", port.get("protocol"), PROTOCOLS)
-        podrules.port_or_name(port.get("targetPort"), f"{path}.targetPort", problems)
+        containerrules.port_or_name(port.get("targetPort"), f"{path}.targetPort", problems)
         if port.get("nodePort") and kind == "ClusterIP":
             problems.forbidden(f"{path}.nodePort", "may not be used when `type` is 'ClusterIP'")
     for index, port in enumerate(ports):
@@ -116,7 +116,7 @@ def endpoints(obj: Object, old: Object | None, problems: Problems) -> None:
                 problems.required(f"{where}.name")
             elif port.get("name"):
                 problems.invalid(f"{where}.name", port["name"], *names.dns_label(port["name"]))
-            podrules.port_number(port.get("port") or 0, f"{where}.port", problems)
+            containerrules.port_number(port.get("port") or 0, f"{where}.port", problems)
             if port.get("protocol") not in PROTOCOLS:
                 problems.unsupported(f"{where}.protocol", port.get("protocol"), PROTOCOLS)
 
@@ -151,7 +151,7 @@ def endpoint_slice(obj: Object, old: Object | None, problems: Problems) -> None:
             problems.duplicate(f"{path}.name", name)
         seen.add(name)
         if port.get("port") is not None:
-            podrules.port_number(port["port"], f"{path}.port", problems)
+            containerrules.port_number(port["port"], f"{path}.port", problems)
         if port.get("protocol") not in PROTOCOLS:
             problems.unsupported(f"{path}.protocol", port.get("protocol"), PROTOCOLS)
 

@@ -28,6 +28,38 @@ def matches(pattern: str, text: str) -> bool:
     return _re2(pattern, text)
 
 
+GO_WORDS = {
+    "missing )": "missing closing )",
+    "missing ]": "missing closing ]",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+}
+"""What Go's parser says where that of RE2 in C++ has other words."""
+
+
+def problem(pattern: str) -> str:
+    """Why a text is no pattern, in the words of Go's parser; "" when it is one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+        if not re.search(r"\(\?[=!<>(]|\\[1-9]", pattern):
+            return ""  # both engines know what is left: RE2 need not be loaded for nearly all
+    except (re.error, RecursionError, OverflowError):
+        pass
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.match_substring_regex(pa.scalar(""), pattern)
+    except (pa.ArrowException, UnicodeEncodeError) as error:
+        text = str(error).rpartition("Invalid regular expression: ")[2]
+        reason, _, part = text.partition(": ")
+        return f"error parsing regexp: {GO_WORDS.get(reason, reason)}: `{part}`"
+    return ""
+
+
 @functools.lru_cache(1000)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     """The pattern for Python's engine, None when that could take long or does not know it."""

@@ -1,65 +1,51 @@
 """What Kubernetes demands of pods and pod templates."""
 
-import functools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labkit.embedded.apiserver.rules import names
+from labkit.embedded.apiserver.rules import (
+    containerrules,
+    names,
+    schedulingrules,
+    securityrules,
+    volumerules,
+)
 from labkit.embedded.apiserver.rules.causes import Problems
 
 Object = Mapping[str, Any]
-PROTOCOLS = ("SCTP", "TCP", "UDP")
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-SUFFIXES = {
-    "": 1.0,
-    "n": 1e-9,
-    "u": 1e-6,
-    "m": 1e-3,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "P": 1e15,
-    "E": 1e18,
-    **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTPE", 1)},
-}
-_quantity = re.compile(
-    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)([a-zA-Z]*)"
-).fullmatch
 NOT_NEGATIVE = "must be greater than or equal to 0"
+INT32 = "must be between 1 and 2147483647, inclusive"
 POD_IMMUTABLE = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "
     "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
     "to 1 if it was previously negative)\n"
 )
-MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName")
-
-
-def amount(quantity: Any) -> float:
-    """Returns the number that a quantity such as `100m` or `1Gi` stands for."""
-    return _amount(str(quantity))
-
-
-@functools.lru_cache(maxsize=1000)
-def _amount(quantity: str) -> float:
-    match = _quantity(quantity.strip())
-    if match is None:
-        return 0.0
-    return float(match[1]) * SUFFIXES.get(match[2], 1.0)
+MUTABLE = (
+    "activeDeadlineSeconds",
+    "tolerations",
+    "terminationGracePeriodSeconds",
+    "nodeName",
+    "schedulingGates",
+)
 
 
 def pod(obj: Object, old: Object | None, problems: Problems) -> None:
     """A Pod: its spec, and on update that only images (and little else) changed."""
     spec = obj.get("spec") or {}
     pod_spec(spec, "spec", problems)
-    before = (old or {}).get("spec") or {}
+    if old is None:
+        if spec.get("ephemeralContainers"):
+            problems.forbidden("spec.ephemeralContainers", "cannot be set on create")
+        if spec.get("nodeName") and spec.get("schedulingGates"):
+            detail = "cannot be set until all schedulingGates have been cleared"
+            problems.forbidden("spec.nodeName", detail)
+        return
+    before = old.get("spec") or {}
     bound = before.get("nodeName") and before["nodeName"] != spec.get("nodeName")
-    if old is not None and (bound or _frozen(spec) != _frozen(before)):
+    if bound or _frozen(spec) != _frozen(before):
         problems.forbidden("spec", POD_IMMUTABLE)
 
 
@@ -74,13 +60,13 @@ def _frozen(spec: Object) -> Object:
 def template(obj: Object, path: str, problems: Problems, *, restart: Sequence[str]) -> None:
     """A pod template whose restart policy must be one of those given."""
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
-    labels(metadata.get("labels"), f"{path}.metadata.labels", problems)
-    annotations(metadata.get("annotations"), f"{path}.metadata.annotations", problems)
-    pod_spec(spec, f"{path}.spec", problems)
+    labels(metadata.get("labels"), f"{path}.labels", problems)
+    annotations(metadata.get("annotations"), f"{path}.annotations", problems)
+    pod_spec(spec, f"{path}.spec", problems, template=True)
     policy = spec.get("restartPolicy")
-    if policy in RESTART_POLICIES and policy not in restart:
+    if policy not in restart:
         if restart == ("Always",):
-            problems.unsupported(f"{path}.spec.restartPolicy", policy, restart)
+            problems.unsupported(f"{path}.spec.restartPolicy", policy or "", restart)
         else:
             problems.required(f"{path}.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
 
@@ -94,11 +80,7 @@ def not_negative(obj: Object, path: str, problems: Problems) -> None:
         problems.invalid(path, value, NOT_NEGATIVE)
 
 
-def labels(values: Any, field: str, problems: Problems) -> None:
-    """Keys and values of labels."""
-    for key, value in sorted((values or {}).items()):
-        problems.invalid(field, key, *names.qualified_name(key))
-        problems.invalid(field, value, *names.label_value(str(value)))
+labels = schedulingrules.labels
 
 
 def annotations(values: Any, field: str, problems: Problems) -> None:
@@ -109,169 +91,100 @@ def annotations(values: Any, field: str, problems: Problems) -> None:
         problems.too_long(field, 256 * 1024)
 
 
-def pod_spec(spec: Object, path: str, problems: Problems) -> None:
-    """Volumes, containers, policies."""
-    volumes = _volumes(spec.get("volumes") or (), f"{path}.volumes", problems)
-    seen: set[str] = set()
-    if not spec.get("containers"):
-        problems.required(f"{path}.containers")
-    for kind in ("containers", "initContainers"):
-        for index, item in enumerate(spec.get(kind) or ()):
-            where = f"{path}.{kind}[{index}]"
-            container(item, where, problems, volumes=volumes)
-            if item.get("name") and item["name"] in seen:
-                problems.duplicate(f"{where}.name", item["name"])
-            seen.add(item.get("name", ""))
+def pod_spec(spec: Object, path: str, problems: Problems, *, template: bool = False) -> None:
+    """Volumes, containers, policies, places, names."""
+    volumes = volumerules.volumes(spec.get("volumes") or (), f"{path}.volumes", problems)
+    containerrules.containers(spec, path, problems, volumes=volumes, template=template)
+    if spec.get("hostNetwork"):
+        _host_network(spec, path, problems, template=template)
     for field, known in (("restartPolicy", RESTART_POLICIES), ("dnsPolicy", DNS_POLICIES)):
         value = spec.get(field)
         if value not in known:
             problems.unsupported(f"{path}.{field}", value or "", known)
-    account = spec.get("serviceAccountName")
-    if account:
-        problems.invalid(f"{path}.serviceAccountName", account, *names.dns_subdomain(account))
-    grace = spec.get("terminationGracePeriodSeconds")
-    if grace is not None and grace < 0:
-        detail = "must be greater than or equal to 0"
-        problems.invalid(f"{path}.terminationGracePeriodSeconds", grace, detail)
     labels(spec.get("nodeSelector"), f"{path}.nodeSelector", problems)
+    if spec.get("securityContext"):
+        _security(spec, f"{path}.securityContext", problems)
+    if spec.get("affinity"):
+        schedulingrules.affinity(spec["affinity"], f"{path}.affinity", problems)
+    _dns(spec, f"{path}.dnsConfig", problems)
+    for index, gate in enumerate(spec.get("readinessGates") or ()):
+        name, where = gate.get("conditionType") or "", f"{path}.readinessGates[{index}]"
+        problems.invalid(f"{where}.conditionType", name, *names.qualified_name(name))
+    for index, gate in enumerate(spec.get("schedulingGates") or ()):
+        name, where = gate.get("name") or "", f"{path}.schedulingGates[{index}]"
+        problems.invalid(where, name, *names.qualified_name(name))
+    constraints = spec.get("topologySpreadConstraints") or ()
+    schedulingrules.spread(constraints, f"{path}.topologySpreadConstraints", problems)
+    _names(spec, path, problems)
+    tolerations = spec.get("tolerations") or ()
+    schedulingrules.tolerations(tolerations, f"{path}.tolerations", problems)
+    for index, alias in enumerate(spec.get("hostAliases") or ()):
+        where, address = f"{path}.hostAliases[{index}]", alias.get("ip") or ""
+        problems.invalid(f"{where}.ip", address, *names.ip_address(address))
+        for number, name in enumerate(alias.get("hostnames") or ()):
+            problems.invalid(f"{where}.hostnames[{number}]", name, *names.dns_subdomain(name))
+    for field in ("priorityClassName", "runtimeClassName"):
+        if spec.get(field):
+            problems.invalid(f"{path}.{field}", spec[field], *names.dns_subdomain(spec[field]))
 
 
-def _volumes(volumes: Sequence[Object], path: str, problems: Problems) -> set[str]:
-    found: set[str] = set()
-    for index, volume in enumerate(volumes):
-        where, name = f"{path}[{index}]", volume.get("name", "")
-        if not name:
-            problems.required(f"{where}.name")
+def _names(spec: Object, path: str, problems: Problems) -> None:
+    for field, accepts in (
+        ("serviceAccountName", names.dns_subdomain),
+        ("nodeName", names.dns_subdomain),
+    ):
+        if spec.get(field):
+            problems.invalid(f"{path}.{field}", spec[field], *accepts(spec[field]))
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline < 2**31:
+        problems.invalid(f"{path}.activeDeadlineSeconds", deadline, INT32)
+    for field in ("hostname", "subdomain"):
+        if spec.get(field):
+            problems.invalid(f"{path}.{field}", spec[field], *names.dns_label(spec[field]))
+
+
+def _host_network(spec: Object, path: str, problems: Problems, *, template: bool) -> None:
+    """Ports of the host are those of the container."""
+    for index, item in enumerate(spec.get("containers") or ()):
+        for number, port in enumerate(item.get("ports") or ()):
+            host = port.get("hostPort") or 0
+            if (host or not template) and host != port.get("containerPort"):
+                field = f"{path}.containers[{index}].ports[{number}].hostPort"
+                detail = "must match `containerPort` when `hostNetwork` is true"
+                problems.invalid(field, host, detail)
+
+
+def _security(spec: Object, path: str, problems: Problems) -> None:
+    given = spec["securityContext"]
+    for field in ("fsGroup", "runAsUser", "runAsGroup"):
+        securityrules.identity(given.get(field), f"{path}.{field}", problems)
+    for index, group in enumerate(given.get("supplementalGroups") or ()):
+        securityrules.identity(group, f"{path}.supplementalGroups[{index}]", problems)
+    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
+        detail = "ShareProcessNamespace and HostPID cannot both be enabled"
+        problems.invalid(f"{path}.shareProcessNamespace", True, detail)
+    policy = given.get("fsGroupChangePolicy")
+    if policy is not None and policy not in ("Always", "OnRootMismatch"):
+        problems.unsupported(f"{path}.fsGroupChangePolicy", policy, ("Always", "OnRootMismatch"))
+    securityrules.seccomp(given.get("seccompProfile"), f"{path}.seccompProfile", problems)
+
+
+def _dns(spec: Object, path: str, problems: Problems) -> None:
+    given = spec.get("dnsConfig")
+    servers = (given or {}).get("nameservers") or []
+    if spec.get("dnsPolicy") == "None" and not servers:
+        if given is None:
+            problems.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
         else:
-            problems.invalid(f"{where}.name", name, *names.dns_label(name))
-        if name in found:
-            problems.duplicate(f"{where}.name", name)
-        sources = [key for key in volume if key != "name" and volume[key] is not None]
-        if not sources:
-            problems.required(where, "must specify a volume type")
-        for extra in sources[1:]:
-            problems.forbidden(f"{where}.{extra}", "may not specify more than 1 volume type")
-        found.add(name)
-    return found
-
-
-def container(item: Object, path: str, problems: Problems, *, volumes: set[str]) -> None:
-    """One container."""
-    name = item.get("name", "")
-    if not name:
-        problems.required(f"{path}.name")
-    else:
-        problems.invalid(f"{path}.name", name, *names.dns_label(name))
-    image = str(item.get("image") or "")
-    if not image:
-        problems.required(f"{path}.image")
-    elif image != image.strip():
-        problems.invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
-    policy = item.get("imagePullPolicy")
-    if policy not in (None, *PULL_POLICIES):
-        problems.unsupported(f"{path}.imagePullPolicy", policy, PULL_POLICIES)
-    _container_ports(item.get("ports") or (), f"{path}.ports", problems)
-    _environment(item.get("env") or (), f"{path}.env", problems)
-    _mounts(item.get("volumeMounts") or (), f"{path}.volumeMounts", problems, volumes=volumes)
-    _resources(item.get("resources") or {}, f"{path}.resources", problems)
-    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if item.get(probe) is not None:
-            _probe(item[probe], f"{path}.{probe}", problems)
-
-
-def port_number(value: Any, field: str, problems: Problems) -> None:
-    """A port between 1 and 65535."""
-    if not isinstance(value, int) or not 0 < value < 65536:
-        problems.invalid(field, value, names.PORT_RANGE)
-
-
-def port_or_name(value: Any, field: str, problems: Problems) -> None:
-    """A port number or the name of a port."""
-    if isinstance(value, str):
-        problems.invalid(field, value, *names.port_name(value))
-    else:
-        port_number(value or 0, field, problems)
-
-
-def _container_ports(ports: Sequence[Object], path: str, problems: Problems) -> None:
-    seen: set[str] = set()
-    for index, port in enumerate(ports):
-        where, name = f"{path}[{index}]", port.get("name")
-        if name:
-            problems.invalid(f"{where}.name", name, *names.port_name(name))
-            if name in seen:
-                problems.duplicate(f"{where}.name", name)
-            seen.add(name)
-        if not port.get("containerPort"):
-            problems.required(f"{where}.containerPort")
-        else:
-            port_number(port["containerPort"], f"{where}.containerPort", problems)
-        if port.get("hostPort"):
-            port_number(port["hostPort"], f"{where}.hostPort", problems)
-        if port.get("protocol") not in (None, *PROTOCOLS):
-            problems.unsupported(f"{where}.protocol", port["protocol"], PROTOCOLS)
-
-
-def _environment(env: Sequence[Object], path: str, problems: Problems) -> None:
-    for index, item in enumerate(env):
-        where, name = f"{path}[{index}]", item.get("name", "")
-        if not name:
-            problems.required(f"{where}.name")
-        else:
-            problems.invalid(f"{where}.name", name, *names.env_name(name))
-        source = item.get("valueFrom")
-        if source is None:
-            continue
-        kinds = [key for key in source if source[key] is not None]
-        if not kinds:
-            problems.invalid(
-                f"{where}.valueFrom",
-                "",
-                "must specify one of: `fieldRef`, "
-                "`resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
-            )
-        if item.get("value"):
-            detail = "may not be specified when `value` is not empty"
-            problems.invalid(f"{where}.valueFrom", "", detail)
-
-
-def _mounts(mounts: Sequence[Object], path: str, problems: Problems, *, volumes: set[str]) -> None:
-    seen: set[str] = set()
-    for index, mount in enumerate(mounts):
-        where, name, place = f"{path}[{index}]", mount.get("name", ""), mount.get("mountPath", "")
-        if not name:
-            problems.required(f"{where}.name")
-        elif name not in volumes:
-            problems.not_found(f"{where}.name", name)
-        if not place:
-            problems.required(f"{where}.mountPath")
-        elif place in seen:
-            problems.invalid(f"{where}.mountPath", place, "must be unique")
-        seen.add(place)
-
-
-def _resources(resources: Object, path: str, problems: Problems) -> None:
-    limits = resources.get("limits") or {}
-    for name, value in sorted((resources.get("requests") or {}).items()):
-        if name in limits and amount(value) > amount(limits[name]):
-            detail = f"must be less than or equal to {name} limit of {limits[name]}"
-            problems.invalid(f"{path}.requests", str(value), detail)
-    for kind in ("limits", "requests"):
-        for name, value in sorted((resources.get(kind) or {}).items()):
-            if amount(value) < 0:
-                detail = "must be greater than or equal to 0"
-                problems.invalid(f"{path}.{kind}[{name}]", str(value), detail)
-
-
-def _probe(probe: Object, path: str, problems: Problems) -> None:
-    handlers = [key for key in HANDLERS if probe.get(key) is not None]
-    if not handlers:
-        problems.required(path, "must specify a handler type")
-    for extra in handlers[1:]:
-        problems.forbidden(f"{path}.{extra}", "may not specify more than 1 handler type")
-    if handlers and handlers[0] in ("httpGet", "tcpSocket"):
-        port_or_name(probe[handlers[0]].get("port"), f"{path}.{handlers[0]}.port", problems)
-    for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds"):
-        if (probe.get(field) or 0) < 0:
-            detail = "must be greater than or equal to 0"
-            problems.invalid(f"{path}.{field}", probe[field], detail)
+            detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            problems.required(f"{path}.nameservers", detail)
+        return
+    if given is None:
+        return
+    if len(servers) > 3:
+        problems.invalid(f"{path}.nameservers", servers, "must not have more than 3 nameservers")
+    for index, server in enumerate(servers):
+        problems.invalid(f"{path}.nameservers[{index}]", server, *names.ip_address(server))
+    for index, option in enumerate(given.get("options") or ()):
+        if not option.get("name"):
+            problems.required(f"{path}.options[{index}]", "must not be empty")

@@ -77,13 +77,17 @@ class _Parser:
 
     def parse(self) -> Selector:
         result = []
-        while self.peek():
+        while first := self.peek():
+            if first in SIGNS and first != "!":
+                wanted = "!, identifier, or 'end of string'"
+                raise SelectorError(f"found '{first}', expected: {wanted}")
             result.append(self.requirement())
             if self.peek() and self.take() != ",":
                 found = self.tokens[self.at - 1]
                 raise SelectorError(f"found '{found}', expected: ',' or 'end of string'")
-            if self.tokens[self.at - 1] == "," and not self.peek():
-                raise SelectorError("found '', expected: identifier after ','")
+            after = self.peek()
+            if self.tokens[self.at - 1] == "," and (not after or (after in SIGNS and after != "!")):
+                raise SelectorError(f"found '{after}', expected: identifier after ','")
         return tuple(result)
 
     def requirement(self) -> Requirement:
@@ -93,9 +97,9 @@ class _Parser:
         key = self.take()
         if not key or key in SIGNS:
             raise SelectorError(f"unable to parse requirement: found '{key}', expected: identifier")
-        for problem in names.qualified_name(key):
+        if wrong := "; ".join(names.qualified_name(key)):
             raise SelectorError(
-                f'unable to parse requirement: key: Invalid value: "{key}": {problem}'
+                f'unable to parse requirement: <nil>: Invalid value: "{key}": {wrong}'
             )
         if negated:
             return Requirement(key, "absent")
@@ -113,29 +117,40 @@ class _Parser:
         if operator in ("in", "notin"):
             return Requirement(key, operator, self.value_set(key))
         value = "" if self.peek() in ("", ",") else self.take()
+        if value in SIGNS:
+            raise SelectorError(
+                f"unable to parse requirement: found '{value}', expected: identifier"
+            )
         self.check_value(key, value)
         if operator in "<>":
             try:
                 int(value)
             except ValueError:
-                message = "for 'Gt', 'Lt' operators, the value must be an integer"
-                raise SelectorError(_bad_value(key, value, message)) from None
+                message = (
+                    f'unable to parse requirement: values[0]: Invalid value: "{value}": for '
+                    "'Gt', 'Lt' operators, the value must be an integer"
+                )
+                raise SelectorError(message) from None
             return Requirement(key, operator, (value,))
         return Requirement(key, "notin" if operator == "!=" else "in", (value,))
 
     def value_set(self, key: str) -> tuple[str, ...]:
         if self.take() != "(":
             found = self.tokens[self.at - 1] if self.at <= len(self.tokens) else ""
-            raise SelectorError(f"unable to parse requirement: found '{found}', expected: '('")
+            raise SelectorError(f"unable to parse requirement: found '{found}' expected: '('")
+        if self.peek() != ")" and (not self.peek() or self.peek() in set(SIGNS) - {","}):
+            wanted = "',', ')' or identifier"
+            raise SelectorError(
+                f"unable to parse requirement: found '{self.peek()}', expected: {wanted}"
+            )
         values = [""]
         while (token := self.take()) != ")":
-            if not token:
-                raise SelectorError("unable to parse requirement: found '', expected: ',' or ')'")
             if token == ",":  # noqa: S105 - a token of the grammar
                 values.append("")
-            elif values[-1]:
+            elif not token or token in SIGNS or values[-1]:
+                wanted = "',' or ')'" if values[-1] else "',', or identifier"
                 raise SelectorError(
-                    f"unable to parse requirement: found '{token}', expected: ',', or ')'"
+                    f"unable to parse requirement: found '{token}', expected: {wanted}"
                 )
             else:
                 values[-1] = token
@@ -145,8 +160,8 @@ class _Parser:
 
     @staticmethod
     def check_value(key: str, value: str) -> None:
-        for problem in names.label_value(value):
-            raise SelectorError(_bad_value(key, value, problem))
+        if wrong := "; ".join(names.label_value(value)):
+            raise SelectorError(_bad_value(key, value, wrong))
 
 
 def parse_label_selector(text: str) -> Selector:

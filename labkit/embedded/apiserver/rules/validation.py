@@ -4,6 +4,7 @@
 defaults of custom resources are in `decoding` and exported here, too.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -37,6 +38,10 @@ FREE_NAMES = {
     ("rbac.authorization.k8s.io", kind)
     for kind in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 } | {("apiregistration.k8s.io", "APIService")}
+_INDEX = re.compile(r"\[\d+\]")
+GENERIC_GROUPS = ("apiextensions.k8s.io", "apiregistration.k8s.io")
+"""Groups of servers of their own, which do not know the finalizers of the others."""
+
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
@@ -67,6 +72,8 @@ def validate(
     problems = Problems()
     if key != ("autoscaling", "Scale"):
         _metadata(obj.get("metadata") or {}, key, problems, created=old is None)
+        if not custom and key[0] not in GENERIC_GROUPS:
+            _standard_finalizers(obj.get("metadata") or {}, problems)
     if custom:
         check(dict(obj), schema, "", problems)
         return list(problems)
@@ -74,10 +81,10 @@ def validate(
         CHECKS[key](obj, old, problems)
         if plain:
             return list(problems)
-    known = {cause.field for cause in problems}
+    known = {_INDEX.sub("", cause.field) for cause in problems}
     spec = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
     for cause in _schema_causes(spec, schema, "", required=key not in CHECKS):
-        if cause.field not in known:
+        if _INDEX.sub("", cause.field) not in known:
             problems.append(cause)
     return list(problems)
 
@@ -101,12 +108,15 @@ def _metadata(metadata: Object, key: tuple[str, str], problems: Problems, *, cre
     podrules.labels(metadata.get("labels"), "metadata.labels", problems)
     podrules.annotations(metadata.get("annotations"), "metadata.annotations", problems)
     _owners(metadata.get("ownerReferences") or (), problems)
+    for finalizer in metadata.get("finalizers") or ():
+        problems.invalid("metadata.finalizers", finalizer, *names.qualified_name(finalizer))
+
+
+def _standard_finalizers(metadata: Object, problems: Problems) -> None:
     for index, finalizer in enumerate(metadata.get("finalizers") or ()):
-        field = f"metadata.finalizers[{index}]"
-        wrong = names.qualified_name(finalizer)
-        if not wrong and "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
-            wrong = ["name is neither a standard finalizer name nor is it fully qualified"]
-        problems.invalid(field, finalizer, *wrong)
+        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            problems.invalid(f"metadata.finalizers[{index}]", finalizer, detail)
 
 
 def _owners(owners: Any, problems: Problems) -> None:
@@ -130,8 +140,8 @@ def _owners(owners: Any, problems: Problems) -> None:
 def _schema_causes(value: Any, schema: Schema, path: str, *, required: bool) -> Iterator[Cause]:
     """Yields what the schema alone tells: values outside enumerations, required fields missing.
 
-    Required fields are checked only for kinds without a check of their own, and only texts,
-    objects and lists: a number that is left out is a zero.
+    Required fields are checked only for kinds without a check of their own, and only texts and
+    lists: a number that is left out is a zero, an object that is left out is an empty one.
     """
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
@@ -144,7 +154,7 @@ def _schema_causes(value: Any, schema: Schema, path: str, *, required: bool) -> 
         problems = Problems()
         for key in schema.get("required") or () if required else ():
             kind = properties.get(key, {}).get("type")
-            if not value.get(key) and kind in ("string", "object", "array"):
+            if not value.get(key) and kind in ("string", "array"):
                 problems.required(f"{path}.{key}" if path else key)
         yield from problems
     elif isinstance(value, list):
