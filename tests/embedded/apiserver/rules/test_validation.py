@@ -184,20 +184,16 @@ def test_values_of_deployments_are_checked(schemas, change: dict[str, Any], fiel
 
 
 def test_kinds_without_a_check_of_their_own_are_judged_by_their_schema(schemas) -> None:
-    path = {"path": "/", "pathType": "Sideways", "backend": {"service": {"name": "web"}}}
-    ingress = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {"name": "i"},
-        "spec": {"rules": [{"http": {"paths": [path]}}]},
+    rule = {"subjects": [{"user": {"name": "sam"}}]}
+    flow = {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "FlowSchema",
+        "metadata": {"name": "f"},
+        "spec": {"priorityLevelConfiguration": {"name": "high"}, "rules": [rule]},
     }
-    schema = schemas.for_kind("networking.k8s.io", "v1", "Ingress")
-    field = "spec.rules[0].http.paths[0].pathType"
-    causes = validate(ingress, schema=schema)
-    assert [(c.field, c.reason) for c in causes] == [(field, "FieldValueNotSupported")]
-    assert '"Exact", "ImplementationSpecific", "Prefix"' in causes[0].message
-    del path["pathType"]
-    causes = validate(ingress, schema=schema)
+    schema = schemas.for_kind("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema")
+    causes = validate(flow, schema=schema)
+    field = "spec.rules[0].subjects[0].kind"
     assert [(c.field, c.reason) for c in causes] == [(field, "FieldValueRequired")]
 
 
