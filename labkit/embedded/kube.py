@@ -29,7 +29,10 @@ _PATCH_TYPES: Mapping[str, str] = {
     "apply": "application/apply-patch+yaml",
 }
 REQUEST_TIMEOUT_S = 30.0
-WATCH_TIMEOUT_S = 300
+WATCH_TIMEOUT_S = 1800
+"""How long a watch lasts: as long as the server would let it, because a lab has two hundred of
+them and each new one costs a TLS handshake. Bookmarks tell that a silent one lives."""
+_WATCH_SILENCE_S = 330.0
 KEEP_ALIVE_S = 11.0
 """How long a connection waits for another request: a little longer than from one renewal of a
 node's lease to the next, which would otherwise cost a handshake each. Not longer, because fifty
@@ -237,7 +240,7 @@ class KubeClient:
             "timeoutSeconds": WATCH_TIMEOUT_S,
             **query,
         }
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=WATCH_TIMEOUT_S + 30)
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=_WATCH_SILENCE_S)
         try:
             async with self._open_watches().get(
                 self.server + path, params=_query(options), timeout=timeout

@@ -65,7 +65,8 @@ class Discovery:
     async def _ask(self) -> list[Resource]:
         groups = (await self._kube.get("/apis")).get("groups") or []
         versions = ["v1", *(g["preferredVersion"]["groupVersion"] for g in groups)]
-        lists = await asyncio.gather(*(self._ask_one(version) for version in versions))
+        # One after the other, over one connection: each further one would cost a TLS handshake.
+        lists = [await self._ask_one(version) for version in versions]
         return [resource for found in lists for resource in found]
 
     async def _ask_one(self, version: str) -> list[Resource]:

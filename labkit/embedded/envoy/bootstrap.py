@@ -31,6 +31,11 @@ KEPT_STATISTICS: Sequence[str] = (
 )
 """Endings of the only counters an Envoy keeps: all of them would cost megabytes."""
 
+_SELDOM = "60s"
+_UNHURRIED: Json = {"miss_timeout": _SELDOM, "megamiss_timeout": _SELDOM}
+"""Watchdogs count how often a thread was late, by waking it ten times a second. Nobody asks them
+here, and on a laptop with twenty proxies that is the better part of what an idle lab costs."""
+
 
 def bootstrap(
     *,
@@ -56,12 +61,15 @@ def bootstrap(
         "admin": {"address": pipe(admin_socket)},
         "dynamic_resources": {"lds_config": rest(dynamic_from), "cds_config": rest(dynamic_from)},
         "static_resources": {"clusters": [server_cluster(*item) for item in xds.items()]},
+        "watchdogs": {"main_thread_watchdog": _UNHURRIED, "worker_watchdog": _UNHURRIED},
+        "stats_flush_on_admin": True,
         "stats_config": {
             "stats_matcher": {
                 "inclusion_list": {"patterns": [{"suffix": ending} for ending in KEPT_STATISTICS]}
             }
         },
         "overload_manager": {
+            "refresh_interval": _SELDOM,  # of the monitors that poll; this one counts as it goes
             "resource_monitors": [
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -71,6 +79,6 @@ def bootstrap(
                         max_active_downstream_connections=20_000,
                     ),
                 }
-            ]
+            ],
         },
     }

@@ -1,7 +1,7 @@
 """An xDS server: snapshots of resources per node, over REST long-poll on a unix socket.
 
 Envoy asks `POST /v3/discovery:<kind>` with the version it has; the answer is held back until
-there is another one, or 304 after 25 s. The version is a hash of what is asked for, so that
+there is another one, or 304 after five minutes. The version is a hash of what is asked for, so that
 publishing equal resources wakes nobody.
 
 REST has no field in which Envoy could refuse a version. A refusal is therefore recognised by the
@@ -25,8 +25,9 @@ from labkit.embedded.serving import served
 
 logger = logging.getLogger(__name__)
 
-HOLD_S = 25.0
-"""How long a poll waits for a change; Envoy itself gives up after 60 s."""
+HOLD_S = 300.0
+"""How long a poll waits for a change; Envoy itself gives up after twice that. Each poll tells all
+extensions that the Envoy has, 60 kB, and a proxy has half a dozen polls open."""
 
 OFFER_AGAIN_S = 2.0
 """A refused version is offered again at this pace: what it lacked may have come (a port, say)."""

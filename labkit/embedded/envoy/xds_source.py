@@ -9,8 +9,8 @@ from pathlib import Path
 from labkit.embedded.envoy.addresses import pipe
 from labkit.embedded.envoy.types import Json
 
-REQUEST_TIMEOUT_S = 60
-"""How long Envoy waits for an answer; well above the server's hold time of 25 s."""
+REQUEST_TIMEOUT_S = 600
+"""How long Envoy waits for an answer; well above the server's hold time of 300 s."""
 
 REFRESH_DELAY_S = 0.05
 """Pause between two polls. Only consecutive changes see it; it keeps a missing server cheap."""

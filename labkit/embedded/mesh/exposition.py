@@ -2,6 +2,9 @@
 
 `prometheus_client` is not used for writing: it forces its own suffixes and needs all label names
 of a metric in advance, while Linkerd's series of one metric differ in their labels.
+
+The text of a series is kept until it counts again: a proxy is scraped every ten seconds, and most
+of what it has ever counted is as it was.
 """
 
 from bisect import bisect_left
@@ -35,10 +38,12 @@ class Counter:
     help: str
     kind: str = "counter"
     values: dict[Labels, float] = field(default_factory=dict)
+    _shown: dict[Labels, str] = field(default_factory=dict)
 
     def add(self, labels: Labels, amount: float = 1) -> None:
         """Count."""
         self.values[labels] = self.values.get(labels, 0) + amount
+        self._shown.pop(labels, None)
 
     def lines(self) -> Iterator[str]:
         """The metric in text format; nothing when it has no series."""
@@ -47,7 +52,10 @@ class Counter:
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} {self.kind}"
         for labels, value in self.values.items():
-            yield series(self.name, labels, value)
+            text = self._shown.get(labels)
+            if text is None:
+                text = self._shown[labels] = series(self.name, labels, value)
+            yield text
 
 
 @dataclass
@@ -58,6 +66,7 @@ class Histogram:
     help: str
     bounds: Sequence[float]
     values: dict[Labels, list[float]] = field(default_factory=dict)
+    _shown: dict[Labels, str] = field(default_factory=dict)
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count a value."""
@@ -67,6 +76,7 @@ class Histogram:
             counts = self.values[labels] = [0] * (len(self.bounds) + 2)
         counts[bisect_left(self.bounds, value)] += 1
         counts[-1] += value
+        self._shown.pop(labels, None)
 
     def lines(self) -> Iterator[str]:
         """The metric in text format; nothing when it has no series."""
@@ -75,10 +85,16 @@ class Histogram:
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} histogram"
         for labels, counts in self.values.items():
-            total = 0.0
-            for bound, count in zip((*self.bounds, None), counts[:-1], strict=True):
-                total += count
-                le = "+Inf" if bound is None else bound_text(bound)
-                yield series(f"{self.name}_bucket", (*labels, ("le", le)), total)
-            yield series(f"{self.name}_sum", labels, counts[-1])
-            yield series(f"{self.name}_count", labels, total)
+            text = self._shown.get(labels)
+            if text is None:
+                text = self._shown[labels] = "\n".join(self._series(labels, counts))
+            yield text
+
+    def _series(self, labels: Labels, counts: Sequence[float]) -> Iterator[str]:
+        total = 0.0
+        for bound, count in zip((*self.bounds, None), counts[:-1], strict=True):
+            total += count
+            le = "+Inf" if bound is None else bound_text(bound)
+            yield series(f"{self.name}_bucket", (*labels, ("le", le)), total)
+        yield series(f"{self.name}_sum", labels, counts[-1])
+        yield series(f"{self.name}_count", labels, total)

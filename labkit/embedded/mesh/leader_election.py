@@ -2,7 +2,8 @@
 
 A holder renews every 2 s; another candidate takes over when a Lease has not been renewed for
 30 s; a holder that could not renew for 10 s gives up. A stopped holder releases the Lease, so its
-successor need not wait.
+successor need not wait. A holder writes what it wrote before without reading it first: somebody
+else's change makes that a conflict, and then it is read.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ class Leadership:
         self._name = name
         self._identity = identity
         self._path = path_of(_API, "leases", namespace, name)
+        self._held: dict[str, Any] | None = None
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait for the Lease, do the work while holding it, and compete again when it is lost."""
@@ -76,11 +78,23 @@ class Leadership:
 
     async def _try(self) -> bool:
         """Take or renew the Lease; false if another holds it or the server refused."""
+        held, self._held = self._held, None
         try:
+            if held is not None and await self._renewed(held):
+                return True
             return await self._take()
         except KubeError as error:
             logger.debug("lease %s: %s", self._name, error)
             return False
+
+    async def _renewed(self, lease: dict[str, Any]) -> bool:
+        """Renew the Lease as it was written last; false when it is not that one any more."""
+        try:
+            await self._write(lease)
+        except KubeError as error:
+            logger.debug("lease %s is read again: %s", self._name, error)
+            return False
+        return True
 
     async def _take(self) -> bool:
         now = datetime.now(UTC)
@@ -89,7 +103,8 @@ class Leadership:
         except KubeError as error:
             if error.status != 404:
                 raise
-            await self._kube.create(path_of(_API, "leases", self._namespace), self._new(now))
+            path = path_of(_API, "leases", self._namespace)
+            self._held = await self._kube.create(path, self._new(now))
             return True
         spec: dict[str, Any] = lease.setdefault("spec", {})
         holder = spec.get("holderIdentity") or ""
@@ -98,13 +113,16 @@ class Leadership:
         if holder != self._identity:
             spec["acquireTime"] = _micro_time(now)
             spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-        spec |= {
+        await self._write(lease)
+        return True
+
+    async def _write(self, lease: dict[str, Any]) -> None:
+        lease["spec"] |= {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": LEASE_S,
-            "renewTime": _micro_time(now),
+            "renewTime": _micro_time(datetime.now(UTC)),
         }
-        await self._kube.replace(self._path, lease)
-        return True
+        self._held = await self._kube.replace(self._path, lease)
 
     def _new(self, now: datetime) -> dict[str, Any]:
         return {
@@ -121,6 +139,7 @@ class Leadership:
         }
 
     async def _release(self) -> None:
+        self._held = None
         with contextlib.suppress(KubeError, TimeoutError):
             async with asyncio.timeout(_RELEASE_S):
                 await self._give_up()

@@ -72,7 +72,8 @@ class PodVolumes:
                 raise MountProblem(
                     f'MountVolume.SetUp failed for volume "{name}" : {problem}'
                 ) from problem
-            await asyncio.to_thread(_write_files, target, files)
+            if files or not target.is_dir():
+                await asyncio.to_thread(_write_files, target, files)
 
     def link(self, container: Mapping[str, Any], root: Path) -> None:
         """Mount the volumes of a container below its root."""

@@ -52,6 +52,20 @@ def classification(**fields) -> dict[str, str]:
     return labels
 
 
+def test_a_scrape_shows_what_was_counted_after_the_last_one() -> None:
+    metrics = ProxyMetrics("10.244.0.5")
+    seen = []
+    for _ in range(2):
+        metrics.observe(line())
+        names = ("response_total", "response_latency_ms_count", "response_latency_ms_sum")
+        seen.append([samples(metrics, name)[0][1] for name in names])
+    assert seen == [[1, 1, 5], [2, 2, 10]]
+    buckets = {
+        labels["le"]: value for labels, value in samples(metrics, "response_latency_ms_bucket")
+    }
+    assert (buckets["4"], buckets["5"], buckets["+Inf"]) == (0, 2, 2)
+
+
 def test_the_bounds_are_linkerds() -> None:
     assert LATENCY_BOUNDS_MS[:7] == (1, 2, 3, 4, 5, 10, 20)
     assert LATENCY_BOUNDS_MS[-1] == 50_000

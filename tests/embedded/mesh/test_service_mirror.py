@@ -455,6 +455,24 @@ async def test_the_lease_names_the_pod_and_is_released_at_the_end(clusters: Clus
     assert not await holder()
 
 
+async def test_a_holder_renews_a_lease_that_somebody_else_has_changed(running: Clusters) -> None:
+    path = path_of(
+        "coordination.k8s.io/v1", "leases", "linkerd-multicluster", "service-mirror-write-east"
+    )
+    await until(lambda: running.west.get(path))
+    body = {"metadata": {"labels": {"changed": "by-hand"}}}
+    before = (await running.west.patch(path, body))["spec"]["renewTime"]
+
+    async def renewed() -> bool:
+        return bool((await running.west.get(path))["spec"]["renewTime"] > before)
+
+    await until(renewed)
+    lease = await running.west.get(path)
+    assert lease["metadata"]["labels"] == {"changed": "by-hand"}
+    assert lease["spec"]["holderIdentity"] == "controller-east-1"
+    assert lease["spec"]["leaseTransitions"] == 0
+
+
 async def test_mirrors_stay_when_the_link_is_deleted(running: Clusters) -> None:
     await export(running)
     await with_reason(running, "Mirrored")
