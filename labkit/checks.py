@@ -59,11 +59,6 @@ def warned(reason: str) -> Finding:
     return Finding("warn", reason)
 
 
-def verdict(holds: bool, reason: str) -> Finding:  # noqa: FBT001 - reads as a sentence
-    """Pass when something holds, fail otherwise, with the same observation."""
-    return passed(reason) if holds else failed(reason)
-
-
 @dataclass(frozen=True)
 class Reason:
     """One way in which a check does not hold, declared as data.

@@ -9,8 +9,9 @@
     ├── CommandError                    a command (kubectl, linkerd) failed
     ├── CertificateError (ValueError)   a certificate or chain is not what it must be
     ├── CheckFailed                     a chapter's check failed
-    ├── CloudError                      a cloud's API refused, or could not be reached
-    ├── BoardError                      a learner's progress did not reach the board
+    ├── HttpError                       a service behind HTTP refused, or could not be reached
+    │   ├── CloudError                  a cloud's API
+    │   └── BoardError                  the board that a learner's progress goes to
     └── KubernetesError                 a Kubernetes API server refused, or could not be reached
 
 A message has three parts: what failed and on what, what was seen, what to do next.
@@ -102,13 +103,12 @@ class CheckFailed(LabkitError):  # noqa: N818 - reads as what happened
     """A chapter's check failed; `seen` holds the reason."""
 
 
-class CloudError(LabkitError):
-    """A cloud's API refused a request or could not be reached.
+class HttpError(LabkitError):
+    """A service behind HTTP refused a request or could not be reached.
 
     Attributes:
-        status: HTTP status, None when there was no answer.
-        retry_after_s: seconds after which the API wants to be asked again, None where it says
-            nothing.
+        status: HTTP status, None when there was no answer, or no HTTP.
+        retry_after_s: seconds after which it may be asked again, None where nothing is known.
     """
 
     def __init__(
@@ -125,27 +125,15 @@ class CloudError(LabkitError):
         self.retry_after_s = retry_after_s
 
 
-class BoardError(LabkitError):
+class CloudError(HttpError):
+    """A cloud's API refused a request or could not be reached."""
+
+
+class BoardError(HttpError):
     """A learner's progress did not reach the board.
 
-    Attributes:
-        status: HTTP status, None when there was no answer or no HTTP.
-        retry_after_s: seconds after which it may be tried again, None where trying again as it is
-            would fail in the same way.
+    Without `retry_after_s` trying again as it is would fail in the same way.
     """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int | None = None,
-        seen: str = "",
-        fix: str = "",
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(what, seen=seen, fix=fix)
-        self.status = status
-        self.retry_after_s = retry_after_s
 
 
 class KubernetesError(LabkitError):

@@ -13,7 +13,6 @@ from labkit.checks import (
     passed,
     select,
     show,
-    verdict,
     warned,
 )
 from labkit.errors import CheckFailed, InputError
@@ -62,7 +61,6 @@ def test_findings_carry_what_was_seen():
     assert passed("3 of 3") == Finding("pass", "3 of 3")
     assert failed("2 of 3").status == "fail"
     assert warned("old").status == "warn"
-    assert [verdict(value, "n").status for value in (True, False)] == ["pass", "fail"]
 
 
 def test_a_reason_is_told_with_what_was_seen_and_with_its_fix():

@@ -6,28 +6,11 @@ only, 130 interrupted. Imports happen inside the commands, so that `--help` answ
 
 import os
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import typer
 
-from labkit.cli import (
-    account,
-    board,
-    bundle,
-    cost,
-    dashboard,
-    doctor,
-    drill,
-    handouts,
-    lab,
-    latency,
-    report,
-    run,
-    settings,
-    sweep,
-    tools,
-    wan,
-)
 from labkit.errors import InputError, LabkitError
 
 app = typer.Typer(
@@ -38,26 +21,28 @@ app = typer.Typer(
     help="A two-cluster, two-region Linkerd mesh lab: on this machine, on DigitalOcean, or on "
     "clusters you have.",
 )
-# One module per group of commands; each registers its own.
-for group in (
-    account,
-    board,
-    bundle,
-    cost,
-    dashboard,
-    doctor,
-    drill,
-    handouts,
-    lab,
-    latency,
-    report,
-    run,
-    settings,
-    sweep,
-    tools,
-    wan,
-):
-    group.register(app)
+GROUPS = (
+    "account",
+    "board",
+    "bundle",
+    "cost",
+    "dashboard",
+    "doctor",
+    "drill",
+    "handouts",
+    "lab",
+    "latency",
+    "report",
+    "run",
+    "settings",
+    "sweep",
+    "tools",
+    "wan",
+)
+"""One module of this package per group of commands; each registers its own, in this order."""
+
+for group in GROUPS:
+    import_module(f"{__name__}.{group}").register(app)
 
 
 def main() -> NoReturn:
