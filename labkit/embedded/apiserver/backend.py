@@ -1,8 +1,8 @@
 """What all request handlers of one API server share: its settings, store, resources and rules."""
 
 import functools
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,8 +58,10 @@ def _text_of_time(seconds: int) -> str:
 
 
 def new_uid() -> str:
-    """A uid for a new object."""
-    return str(uuid.uuid4())
+    """A uid for a new object: a random UUID, without `uuid`, which takes three times as long."""
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 @dataclass

@@ -80,7 +80,8 @@ def clean(backend: Backend, call: Call, obj: Object, *, patch: bool = False) -> 
     schema, resource = schema_of(backend, call), call.resource
     if schema is None:
         return obj
-    if resource.crd is None and conforming.conforms(obj, schema):
+    call.conforms = resource.crd is None and conforming.conforms(obj, schema)
+    if call.conforms:
         return objects.without_empty(obj, keep_nulls=True)
     checked = obj
     if resource.crd is not None:  # its own schema is checked by validation; metadata is typed
@@ -103,10 +104,13 @@ def clean(backend: Backend, call: Call, obj: Object, *, patch: bool = False) -> 
     return objects.without_empty(obj, keep_nulls=resource.crd is not None)
 
 
-def with_defaults(backend: Backend, call: Call, obj: Object) -> Object:
-    """The object with the defaults of its kind, from rules or from its definition's schema."""
+def with_defaults(backend: Backend, call: Call, obj: Object, *, own: bool = False) -> Object:
+    """The object with the defaults of its kind, from rules or from its definition's schema.
+
+    It is a copy, unless the object is the caller's `own` and may be changed.
+    """
     if call.resource.crd is None:
-        return defaulting.apply_defaults(obj)
+        return defaulting.fill_defaults(obj) if own else defaulting.apply_defaults(obj)
     filled: Object = decoding.default_from_schema(obj, schema_of(backend, call))
     return filled
 
@@ -151,7 +155,9 @@ def strict_error(call: Call, obj: Object, problem: str, *, patch: bool) -> statu
 def validate(backend: Backend, call: Call, obj: Object, old: Object | None) -> None:
     """422 with every cause when the object breaks rules of its kind."""
     resource = call.resource
-    causes = validation.validate(obj, old=old, schema=schema_of(backend, call), resource=resource)
+    causes = validation.validate(
+        obj, old=old, schema=schema_of(backend, call), conforms=call.conforms
+    )
     if causes:
         found = [
             {"reason": cause.reason, "message": cause.message, "field": cause.field}

@@ -30,6 +30,8 @@ class Call:
         rest: what follows `proxy/` in the path.
         warnings: texts that go back to the client as Warning headers.
         shown: the newest version that the answer tells of, when that is not the newest there is.
+        conforms: the object in the body has known fields and fitting values only, and nobody but
+            this server has changed it since.
         stored: the object as it is stored now, when a handler has seen it: its JSON is there.
     """
 
@@ -46,6 +48,7 @@ class Call:
     resource: Resource = field(default=None, repr=False)  # type: ignore[assignment]
     warnings: list[str] = field(default_factory=list)
     shown: int | None = None
+    conforms: bool = False
     stored: Entry | None = field(default=None, repr=False)
 
     @property

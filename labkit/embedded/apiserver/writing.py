@@ -54,13 +54,14 @@ async def insert(
     call.name = call.name or str(obj["metadata"].get("name") or "")
     admission.check_namespace(backend, call)
     strategies.prepare_create(obj, resource)
-    obj = preparing.with_defaults(backend, call, obj)
+    obj = preparing.with_defaults(backend, call, obj, own=True)
     if operation == "Update":  # before admission: nobody owns what admission adds
         obj = preparing.with_owners(backend, call, obj, None)
     elif owned is not None:
         obj["metadata"]["managedFields"] = owned["metadata"].get("managedFields", [])
     mutated = await admission.mutate(backend, call, obj, None)
     if mutated is not obj:  # a webhook adds what has defaults, too
+        call.conforms = False
         obj = preparing.with_defaults(backend, call, mutated)
     call.name = call.name or str(obj["metadata"].get("name") or "")
     if "name" in obj["metadata"]:
@@ -171,7 +172,9 @@ async def save(
     new = preparing.with_defaults(backend, call, new)
     if operation == "Update":
         new = preparing.with_owners(backend, call, new, live)
-    new = await admission.mutate(backend, call, new, live)
+    mutated = await admission.mutate(backend, call, new, live)
+    call.conforms = call.conforms and mutated is new
+    new = mutated
     strategies.check_finalizers(new, live, resource)
     preparing.validate(backend, call, new, live)
     await admission.validating(backend, call, new, live)

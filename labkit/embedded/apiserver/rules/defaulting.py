@@ -65,9 +65,14 @@ def _rules_of(group: str, kind: str) -> Branch:
 
 def apply_defaults(obj: Mapping[str, Any]) -> Object:
     """Returns a copy of a built-in object with Kubernetes' defaults filled in."""
+    return fill_defaults(clone(dict(obj)))
+
+
+def fill_defaults(obj: Object) -> Object:
+    """Fills Kubernetes' defaults into a built-in object that nobody else holds; returns it."""
     group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
     kind = str(obj.get("kind", ""))
-    result: Object = clone(dict(obj))
+    result = obj
     if has_null(result):
         result = without_nulls(result, Schemas.load().for_kind(group, version, kind) or {})
     if (group, kind) == ("", "Secret"):

@@ -6,7 +6,6 @@ A set is a tree of dicts: `{"f:spec": {"f:replicas": {".": {}}}}`. Here every me
 """
 
 import json
-import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ MEMBER = "."
 _CONTAINERS = (dict, list)
 _LEAF: FieldSet = {MEMBER: {}}
 """A member with nothing below it; shared, because nobody changes a set in place."""
-_text_of_key = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_json = json.JSONEncoder(separators=(",", ":")).encode
 STRUCTS = {"metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate"}
 """Fields that are never absent in Kubernetes' own types, so that nobody ever adds them."""
 _STRUCTS = frozenset(f"f:{name}" for name in STRUCTS)
@@ -46,7 +45,7 @@ def element_key(item: Any, schema: Schema) -> str:
         FieldSetError: the element lacks a key that has no default.
     """
     if list_type(schema) == "set":
-        return "v:" + (f'"{item}"' if _is_plain(item) else json.dumps(item, separators=(",", ":")))
+        return "v:" + _text_of_key(item)
     keys = {}
     items = schema.get("items")
     properties = (items.get("properties") or {}) if isinstance(items, dict) else {}
@@ -63,14 +62,15 @@ def element_key(item: Any, schema: Schema) -> str:
                 f'"{name}" (and doesn\'t have default value)'
             )
         keys[name] = value
-    if len(keys) == 1 and _is_plain(value):
-        return f'k:{{"{name}":"{value}"}}'
-    return "k:" + _text_of_key(keys)
+    pairs = [f"{_text_of_key(name)}:{_text_of_key(keys[name])}" for name in sorted(keys)]
+    return "k:{" + ",".join(pairs) + "}"
 
 
-def _is_plain(value: Any) -> bool:
-    """Tells whether a text is its own JSON, as nearly every key of a list is."""
-    return isinstance(value, str) and value.isascii() and value.replace("-", "").isalnum()
+def _text_of_key(value: Any) -> str:
+    """Returns the JSON of a value; nearly every key of a list is a plain text or a number."""
+    if type(value) is str and value.isascii() and value.replace("-", "").isalnum():
+        return f'"{value}"'
+    return str(value) if type(value) is int else _json(value)
 
 
 def children(value: Any, schema: Schema) -> list[tuple[str, Any, Schema]]:
@@ -114,12 +114,12 @@ def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
     removed: FieldSet = {}
     before = {key: (item, part) for key, item, part in children(old, schema)}
     after = {key: (item, part) for key, item, part in children(new or {}, schema)}
-    given = _given(schema)
+    always = given(schema)
     for key, (item, part) in after.items():
         known = before.get(key, _ABSENT)[0]
         if known is not None and known == item:  # most of an object, and quickly seen
             continue
-        exists = key in before or (key in given and isinstance(item, _CONTAINERS))
+        exists = key in before or (key in always and isinstance(item, _CONTAINERS))
         _compare_one(key, (known, item, part), exists=exists, changed=changed, removed=removed)
     for key, (item, part) in before.items():
         if key not in after:
@@ -127,7 +127,7 @@ def compare(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:
     return changed, removed
 
 
-def _given(schema: Schema) -> Collection[str]:
+def given(schema: Schema) -> Collection[str]:
     """Returns the fields that Kubernetes' own types always have, and required ones."""
     required = [f"f:{name}" for name in schema.get("required") or ()]
     if "properties" not in schema or schema.get("x-labkit-custom"):
@@ -138,11 +138,11 @@ def _given(schema: Schema) -> Collection[str]:
 def _added(new: Any, schema: Schema) -> FieldSet:
     """Returns the fields that a container has more than an empty one."""
     result: FieldSet = {}
-    given = _given(schema)
+    always = given(schema)
     for key, item, part in children(new, schema):
         if not isinstance(item, _CONTAINERS):
             result[key] = _LEAF
-        elif key not in given:
+        elif key not in always:
             result[key] = _all_fields(item, part)
         elif is_atomic(item, part):
             result[key] = _LEAF
@@ -151,41 +151,6 @@ def _added(new: Any, schema: Schema) -> FieldSet:
     return result
 
 
-def wire_of_new(new: Any, schema: Schema, ignored: FieldSet) -> FieldSet:
-    """Returns the wire form of the fields that whoever creates an object of a built-in kind owns.
-
-    That is `encode(without(compare({}, new, schema)[0], ignored))` at a third of the cost: most
-    objects are created far more often than anybody disputes their fields.
-    """
-    result: FieldSet = {}
-    given = _given(schema)
-    for key, item, part in sorted(children(new, schema), key=_FIRST):
-        skipped = ignored.get(key, _NOTHING)
-        if key in ignored and not skipped:
-            continue
-        if not isinstance(item, _CONTAINERS):
-            result[key] = {}
-        elif key not in given:
-            result[key] = _wire_of_all(item, part)
-        elif is_atomic(item, part):
-            result[key] = {}
-        elif below := wire_of_new(item, part, skipped):
-            result[key] = below
-    return result
-
-
-def _wire_of_all(value: Any, schema: Schema) -> FieldSet:
-    """Returns the wire form of `_all_fields`."""
-    if not value or is_atomic(value, schema):
-        return {}
-    result: FieldSet = {MEMBER: {}}
-    for key, item, part in sorted(children(value, schema), key=_FIRST):
-        result[key] = _wire_of_all(item, part) if isinstance(item, _CONTAINERS) else {}
-    return result
-
-
-_FIRST = operator.itemgetter(0)
-_NOTHING: FieldSet = {}
 _ABSENT = (None, None)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.embedded.apiserver.rules import fieldsets
+from labkit.embedded.apiserver.rules import fieldsets, first_owner
 from labkit.embedded.apiserver.rules.fieldsets import FieldSet, FieldSetError
 from labkit.embedded.apiserver.rules.patching import PatchError
 from labkit.embedded.apiserver.rules.schemas import Schema
@@ -189,7 +189,7 @@ def _first_owner(
     Its metadata belongs to the caller and is changed.
     """
     try:
-        fields = fieldsets.wire_of_new(new, schema, ignored_fields(schema, manager.subresource))
+        fields = first_owner.wire_of_new(new, schema, ignored_fields(schema, manager.subresource))
     except FieldSetError:
         fields = {}
     if fields:

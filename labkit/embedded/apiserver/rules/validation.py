@@ -8,9 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from labkit.embedded.apiserver.rules import names, podrules
+from labkit.embedded.apiserver.rules import conforming, names, podrules
 from labkit.embedded.apiserver.rules.causes import Cause, Problems
-from labkit.embedded.apiserver.rules.conforming import conforms
 from labkit.embedded.apiserver.rules.decoding import (
     decode_check,
     default_from_schema,
@@ -46,7 +45,7 @@ STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def validate(
-    obj: Object, *, old: Object | None = None, schema: Schema | None, resource: Any = None
+    obj: Object, *, old: Object | None = None, schema: Schema | None, conforms: bool = False
 ) -> list[Cause]:
     """Returns everything that is wrong with an object.
 
@@ -54,16 +53,17 @@ def validate(
         obj: the object after defaulting.
         old: the stored object on an update.
         schema: the schema of the kind.
-        resource: the resource it is written to; not needed, group and kind are the object's.
+        conforms: its fields and values are known to fit the schema.
 
     Returns:
         Causes in Kubernetes' words; empty when the object is valid.
     """
-    del resource
     schema = schema or {}
     custom = schema.get("x-labkit-custom")
-    plain = not custom and conforms(
-        {name: value for name, value in obj.items() if name != "metadata"}, schema
+    plain = not custom and (
+        not has_null(obj)  # defaults may be null
+        if conforms
+        else conforming.conforms({k: v for k, v in obj.items() if k != "metadata"}, schema)
     )
     if not custom and not plain and has_null(obj):
         obj = without_nulls(dict(obj), schema)

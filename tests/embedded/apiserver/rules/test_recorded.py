@@ -87,7 +87,7 @@ def test_refused_objects_are_refused_with_the_recorded_causes(recorded, schemas)
             continue
         namespace = (body.get("metadata") or {}).get("namespace") or _namespace_of(where, recorded)
         obj = apply_defaults({**body, "metadata": {**body["metadata"], "namespace": namespace}})
-        found = validate(obj, old=None, schema=schema, resource=None)
+        found = validate(obj, old=None, schema=schema)
         assert [(c.field, c.reason, c.message) for c in found] == [
             (c["field"], c["reason"], c["message"]) for c in causes
         ], where
