@@ -4,6 +4,7 @@ The Services in the store are the only record, so nothing can leak or be given t
 """
 
 import ipaddress
+import json
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ def allocate(backend: Backend, obj: Object, old: Object | None) -> None:
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             spec.pop(field, None)
         return
+    _check_families(obj)
     others = [
         entry.obj["spec"]
         for entry in backend.store.entries("services")
@@ -63,6 +65,24 @@ def _cluster_ip(backend: Backend, obj: Object, old: Object | None, others: list[
     _families(spec)
 
 
+def _check_families(obj: Object) -> None:
+    """422 for what a cluster with IPv4 alone cannot do; headless Services may name any family."""
+    spec = obj["spec"]
+    address = spec.get("clusterIP") or ""
+    if ":" in address:
+        shown = json.dumps([address])
+        raise _refuse(obj, "spec.clusterIPs[0]", f"{shown}: IPv6 is not configured on this cluster")
+    if address == "None" and not spec.get("selector"):
+        return
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family != "IPv4":
+            text = f'"{family}": not configured on this cluster'
+            raise _refuse(obj, f"spec.ipFamilies[{index}]", text)
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        text = '"RequireDualStack": this cluster is not configured for dual-stack services'
+        raise _refuse(obj, "spec.ipFamilyPolicy", text)
+
+
 def _families(spec: Object) -> None:
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
@@ -98,6 +118,17 @@ def _node_ports(obj: Object, others: list[Object]) -> None:
             free = [p for p in NODE_PORTS if (p, protocol) not in taken]
             port["nodePort"] = given = random.choice(free)  # noqa: S311 - no secret
         taken.add((given, protocol))
+    if spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+        _health_port(
+            spec, {port for port, _ in taken} | {o.get("healthCheckNodePort") for o in others}
+        )
+
+
+def _health_port(spec: Object, taken: set[Any]) -> None:
+    """The port at which nodes tell a load balancer whether they have endpoints."""
+    if not spec.get("healthCheckNodePort"):
+        free = [port for port in NODE_PORTS if port not in taken]
+        spec["healthCheckNodePort"] = random.choice(free)  # noqa: S311 - no secret
 
 
 def _check_node_port(obj: Object, index: int, port: int, *, taken: bool) -> None:
@@ -116,6 +147,7 @@ def _check_node_port(obj: Object, index: int, port: int, *, taken: bool) -> None
 def drop_unused(new: Object, old: Object) -> None:
     """A Service that changes its type loses what only the old type needs and was not changed."""
     spec, before = new.get("spec") or {}, old.get("spec") or {}
+    _keep_addresses(spec, before)
     exposed = ("NodePort", "LoadBalancer")
     kind = spec.get("type", "ClusterIP")
     if kind == before.get("type", "ClusterIP"):
@@ -140,6 +172,22 @@ def drop_unused(new: Object, old: Object) -> None:
         _drop_unchanged(spec, before, unused)
     elif before.get("type") == "ExternalName":
         _drop_unchanged(spec, before, ("externalName",))
+
+
+def _keep_addresses(spec: Object, before: Object) -> None:
+    """Clients may change one of clusterIP and clusterIPs, or send neither."""
+    if "ExternalName" in (spec.get("type"), before.get("type")):
+        return
+    address, addresses = spec.get("clusterIP") or "", spec.get("clusterIPs") or []
+    had, had_all = before.get("clusterIP") or "", before.get("clusterIPs") or []
+    if address != had and addresses == had_all:
+        addresses = [address] if address else []
+    address = address or had
+    addresses = addresses or (had_all if address == had else [])
+    if address:
+        spec["clusterIP"] = address
+    if addresses:
+        spec["clusterIPs"] = list(addresses)
 
 
 def _drop_unchanged(spec: Object, before: Object, fields: Sequence[str]) -> None:

@@ -121,6 +121,12 @@ async def apply(backend: Backend, call: Call) -> web.Response:
             raise call.not_found()
         authorize_create(backend, call)
         merged = _applied(backend, call, None, applied)
+        if uid := applied["metadata"].get("uid"):
+            why = (
+                f"uid mismatch: the provided object specified uid {uid}, and no existing object "
+                "was found"
+            )
+            raise status.conflict(call.plural, call.name, why, call.group)
         merged = clean(backend, call, objects.thaw(merged))
         strategies.set_place(merged, call)
         made = await insert(backend, call, merged, operation="Apply", owned=merged)

@@ -38,6 +38,13 @@ def check_options(call: Call) -> None:
         raise status.invalid_options(
             kind, "fieldManager", "FieldValueTooLong", "Too long: may not be more than 128 bytes"
         )
+    for at, sign in enumerate(manager):
+        if not sign.isprintable():
+            message = (
+                f"Invalid value: {json.dumps(manager)}: invalid character U+{ord(sign):04X} "
+                f"(at position {at})"
+            )
+            raise status.invalid_options(kind, "fieldManager", "FieldValueInvalid", message)
 
 
 def check_dry_run(values: list[Any], kind: str) -> None:

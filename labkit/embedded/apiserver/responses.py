@@ -44,11 +44,12 @@ _ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the client wants: shape, and JSON or YAML."""
+    """What the client wants: shape, and JSON or YAML; metadata of one object or of a list."""
 
     shape: Shape = "object"
     yaml: bool = False
     version: str = "v1"
+    listed: bool = False
 
 
 def accepted(request: web.BaseRequest) -> Accepted:
@@ -56,24 +57,46 @@ def accepted(request: web.BaseRequest) -> Accepted:
     header = request.headers.get("Accept", "")
     if not header:
         return Accepted()
+    for media, options in _clauses(header):
+        if media not in ("*/*", "application/*", "application/json", "application/yaml"):
+            continue
+        version, shape = options.get("v", "v1"), options.get("as", "")
+        wants_yaml = media == "application/yaml"
+        if not shape:
+            return Accepted(yaml=wants_yaml)
+        if shape not in _SHAPES or version not in ("v1", "v1beta1"):
+            raise status.not_convertible()
+        if options.get("g", "meta.k8s.io") != "meta.k8s.io":
+            raise status.not_convertible()
+        listed = shape.endswith("List")
+        return Accepted(_SHAPES[shape], wants_yaml, version, listed)
+    raise status.not_acceptable()
+
+
+_SHAPES: dict[str, Shape] = {
+    "Table": "table",
+    "PartialObjectMetadata": "metadata",
+    "PartialObjectMetadataList": "metadata",
+}
+
+
+def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
+    """What an Accept header names, the most wanted first."""
+    found = []
     for clause in header.split(","):
         media, *parameters = [part.strip() for part in clause.split(";")]
         options = dict(part.split("=", 1) for part in parameters if "=" in part)
-        if media in ("*/*", "application/*", "application/json", "application/yaml"):
-            version = options.get("v", "v1")
-            if options.get("g", "meta.k8s.io") != "meta.k8s.io" or version not in ("v1", "v1beta1"):
-                continue
-            wants_yaml = media == "application/yaml"
-            match options.get("as", ""):
-                case "Table":
-                    return Accepted("table", wants_yaml, version)
-                case "PartialObjectMetadata" | "PartialObjectMetadataList":
-                    return Accepted("metadata", wants_yaml, version)
-                case "":
-                    return Accepted(yaml=wants_yaml)
-                case _:
-                    raise status.not_convertible()
-    raise status.not_acceptable()
+        found.append((media, options))
+    if "q=" not in header:
+        return found
+    return sorted(found, key=lambda item: -_weight(item[1].get("q", "1")))
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
 
 
 def warning_headers(call: Call | None) -> list[tuple[str, str]]:
@@ -130,7 +153,10 @@ def one(call: Call, obj: Object, *, code: int = 200, kind: Accepted | None = Non
     if want.shape == "object":
         return document(obj, code=code, call=call, as_yaml=want.yaml)
     if want.shape == "metadata":
-        return document(partial(obj), code=code, call=call, as_yaml=want.yaml)
+        if want.listed:
+            wanted = "PartialObjectMetadataList, but the requested object is not a list"
+            raise status.other_shape(f"you requested {wanted} ({_go_type(call.resource)})")
+        return document(partial(obj, want.version), code=code, call=call, as_yaml=want.yaml)
     table = as_table(call, [obj], version=want.version)
     table["metadata"] = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
     return document(table, code=code, call=call, as_yaml=want.yaml)
@@ -143,6 +169,14 @@ def stored(call: Call, entry: Entry, *, code: int = 200) -> web.Response:
     if want == Accepted() and resource.api_version == resource.storage_version:
         return raw(entry.raw, code=code, call=call)
     return one(call, convert(entry.obj, resource), code=code, kind=want)
+
+
+def _go_type(resource: Resource, suffix: str = "") -> str:
+    """The server's own type of a kind, as it appears in messages."""
+    if resource.crd is not None:
+        return f"*unstructured.Unstructured{suffix}"
+    package = "core" if resource.storage == "events" else resource.group.partition(".")[0]
+    return f"*{package or 'core'}.{resource.kind}{suffix}"
 
 
 def partial(obj: Object, version: str = "v1") -> Object:
@@ -162,7 +196,10 @@ def as_table(call: Call, objects: Sequence[Object], *, version: str = "v1") -> O
     )
     include = call.query.get("includeObject", "Metadata")
     if include not in ("None", "Metadata", "Object"):
-        raise status.bad_request(f"unrecognized includeObject value: {include!r}")
+        raise status.bad_request(
+            "Unable to convert to Table as requested: includeObject: Invalid value: "
+            f"\"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        )
     for row, obj in zip(rows, objects, strict=True):
         if include == "None":
             row.pop("object", None)
@@ -205,8 +242,12 @@ def listing(
         table["metadata"] = metadata
         return document(table, call=call, as_yaml=kind.yaml)
     if kind.shape == "metadata":
-        found = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-        items: Iterable[Object] = [partial(obj) for obj in objects]
+        if not kind.listed:
+            wanted = "PartialObjectMetadata, but the requested object is a list"
+            raise status.other_shape(f"you requested {wanted} ({_go_type(resource, 'List')})")
+        version = f"meta.k8s.io/{kind.version}"
+        found = {"kind": "PartialObjectMetadataList", "apiVersion": version}
+        items: Iterable[Object] = [partial(obj, kind.version) for obj in objects]
     else:
         found = {"kind": resource.list_kind, "apiVersion": resource.api_version}
         items = objects

@@ -207,6 +207,11 @@ def not_convertible() -> ApiError:
     )
 
 
+def other_shape(message: str) -> ApiError:
+    """406: one object was asked for as a list, or a list as one object."""
+    return ApiError(406, message)
+
+
 def success(details: dict[str, Any]) -> dict[str, Any]:
     """The Status of a delete that is done."""
     return {

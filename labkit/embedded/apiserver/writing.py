@@ -24,6 +24,10 @@ _ATTEMPTS = 5
 async def create(backend: Backend, call: Call) -> web.Response:
     """POST to a collection."""
     obj = await _read(backend, call)
+    version = str(obj["metadata"].get("resourceVersion") or "0")
+    if version.isdecimal() and int(version) and not call.dry_run:
+        text = "resourceVersion should not be set on objects to be created"
+        raise status.ApiError(500, text, reason="")
     made = await insert(backend, call, obj, operation="Update")
     return responses.one(call, made, code=201)
 

@@ -158,11 +158,14 @@ def unknown_fields(obj: Any, schema: Schema | None) -> list[str]:
 
 
 def _unknown(value: Any, schema: Schema, path: str, *, custom: bool, root: bool) -> Iterator[str]:
-    if isinstance(value, dict) and (custom or not _opaque(schema)):
-        for key in value:
-            if not _knows(schema, key, root=root):
-                yield f"{path}.{key}" if path else key
-    for key, item, part in _below(value, schema):
+    strict = isinstance(value, dict) and (custom or not _opaque(schema))
+    below = {key: (item, part) for key, item, part in _below(value, schema)}
+    for key in value if isinstance(value, dict) else below:
+        if strict and not _knows(schema, key, root=root):
+            yield f"{path}.{key}" if path else key
+        if key not in below:
+            continue
+        item, part = below[key]
         where = (
             f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}" if path else str(key)
         )

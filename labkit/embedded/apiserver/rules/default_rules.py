@@ -25,7 +25,15 @@ def _partition(strategy: Object) -> Any:
     return {"partition": 0} if strategy.get("type") == "RollingUpdate" else None
 
 
+TEMPLATE: tuple[Rule, ...] = (
+    ("", "spec", {}),
+    ("spec", "template", {}),
+    ("spec.template", "spec", {}),
+)
+"""Parts that are there even when a manifest leaves them out, with defaults of their own."""
+
 DEPLOYMENT_RULES: tuple[Rule, ...] = (
+    *TEMPLATE,
     ("spec", "replicas", 1),
     ("spec", "strategy", {}),
     ("spec.strategy", "type", "RollingUpdate"),
@@ -64,6 +72,10 @@ def _internal_traffic(spec: Object) -> Any:
 def _affinity_config(spec: Object) -> Any:
     client = spec.get("sessionAffinity") == "ClientIP"
     return {"clientIP": {"timeoutSeconds": 10800}} if client else None
+
+
+def _target(port: Object) -> Any:
+    return port.get("port")
 
 
 def _node_ports(spec: Object) -> Any:
@@ -142,7 +154,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         ("spec", "sessionAffinity", "None"),
         ("spec", "sessionAffinityConfig", _affinity_config),
         ("spec.ports[]", "protocol", "TCP"),
-        ("spec.ports[]", "targetPort", lambda port: port.get("port")),
+        ("spec.ports[]", "targetPort", _target),
         ("spec", "externalTrafficPolicy", _external_traffic),
         ("spec", "internalTrafficPolicy", _internal_traffic),
         ("spec", "allocateLoadBalancerNodePorts", _node_ports),
@@ -187,12 +199,14 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
     ),
     ("apps", "Deployment"): DEPLOYMENT_RULES,
     ("apps", "ReplicaSet"): (
+        *TEMPLATE,
         ("spec", "replicas", 1),
         *under("spec.template.spec", POD_SPEC_RULES),
         ("", "status", {}),
         ("status", "replicas", 0),
     ),
     ("apps", "StatefulSet"): (
+        *TEMPLATE,
         ("spec", "replicas", 1),
         ("spec", "podManagementPolicy", "OrderedReady"),
         ("spec", "updateStrategy", {}),
@@ -215,6 +229,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         ("status", "availableReplicas", 0),
     ),
     ("apps", "DaemonSet"): (
+        *TEMPLATE,
         ("spec", "updateStrategy", {}),
         ("spec.updateStrategy", "type", "RollingUpdate"),
         ("spec.updateStrategy", "rollingUpdate", _daemon_update),
@@ -233,7 +248,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
             )
         ),
     ),
-    ("batch", "Job"): (*under("spec", JOB_SPEC_RULES), ("", "status", {})),
+    ("batch", "Job"): (*TEMPLATE, *under("spec", JOB_SPEC_RULES), ("", "status", {})),
     ("batch", "CronJob"): (
         ("spec", "concurrencyPolicy", "Allow"),
         ("spec", "suspend", False),

@@ -174,11 +174,17 @@ def _limit_range(limits: Object) -> None:
                 item[field] = values
 
 
+def _service(service: Object) -> None:
+    for port in service["spec"].get("ports") or ():
+        port["targetPort"] = port.get("targetPort") or port.get("port")
+
+
 EXTRA: Mapping[tuple[str, str], Callable[[Object], None]] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
     ("", "LimitRange"): _limit_range,
     ("", "Pod"): _pod,
     ("", "ReplicationController"): _controller,
+    ("", "Service"): _service,
     ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("", "Namespace"): _namespace,
 }

@@ -16,6 +16,7 @@ from labkit.embedded.apiserver.rules import (
     networkrules,
     podrules,
     policyrules,
+    servicerules,
     storagerules,
     workloadrules,
 )
@@ -197,7 +198,7 @@ def pod(obj: Object, old: Object | None, problems: Problems) -> None:
 CHECKS: Mapping[tuple[str, str], Check] = {
     ("", "ConfigMap"): config_map,
     ("", "Secret"): secret,
-    ("", "Service"): networkrules.service,
+    ("", "Service"): servicerules.service,
     ("", "Endpoints"): networkrules.endpoints,
     ("", "Pod"): pod,
     ("", "Event"): eventrules.event,
