@@ -220,7 +220,7 @@ def show(measured: dict[str, list[Row]]) -> None:
 
 def _standing(home: Home) -> None:
     """Print what the daemon holds, and what the whole lab burns when nobody asks anything."""
-    share = sum(cpu_by_kind(home, IDLE_S).values())
+    share = sum(one.percent for one in cpu_by_kind(home, IDLE_S).values())
     processes = home.facts("status")["processes"]
     daemon = next(process["pss_mb"] for process in processes if process["name"] == "daemon")
     held = "daemon (both API servers, controllers, nodes), MB"

@@ -83,8 +83,16 @@ def kind_of(process: Mapping[str, Any]) -> str:
     return "envoys" if "envoy" in name or "proxy" in name else "programs"
 
 
-def cpu_by_kind(home: Home, seconds: float) -> dict[str, float]:
-    """CPU time of a lab by `kind_of` while nothing is done, in percent of one core.
+@dataclass(frozen=True)
+class Cpu:
+    """CPU time of several processes, in percent of one core."""
+
+    processes: int
+    percent: float
+
+
+def cpu_by_kind(home: Home, seconds: float) -> dict[str, Cpu]:
+    """CPU time of a lab by `kind_of` while nothing is done.
 
     Processes that start or end meanwhile are left out.
     """
@@ -92,10 +100,10 @@ def cpu_by_kind(home: Home, seconds: float) -> dict[str, float]:
     known = [(kind_of(process), psutil.Process(process["pid"])) for process in processes]
     before = [_cpu_s(process) for _, process in known]
     time.sleep(seconds)
-    found: defaultdict[str, float] = defaultdict(float)
+    found: defaultdict[str, list[float]] = defaultdict(list)
     for (kind, process), earlier in zip(known, before, strict=True):
-        found[kind] += 100 * max(0.0, _cpu_s(process) - earlier) / seconds
-    return found
+        found[kind].append(100 * max(0.0, _cpu_s(process) - earlier) / seconds)
+    return {kind: Cpu(len(shares), sum(shares)) for kind, shares in found.items()}
 
 
 def _cpu_s(process: psutil.Process) -> float:
