@@ -1,8 +1,9 @@
 """Progress that reads the same in a notebook, on a terminal and in a headless run.
 
 In a notebook a progress display is one output that is updated in place, so the saved notebook
-holds its last text only; on a terminal each change of text is a line on standard error. There is
-no bar: a wait says what it waits for, how long it has taken and what it has seen.
+holds its last text only; on a terminal each change of text is a line on standard error, and a text
+that stays is a line again every half minute. There is no bar: a wait says what it waits for, how
+long it has taken and what it has seen.
 """
 
 import html
@@ -23,6 +24,9 @@ RUN_LOG = "run.log"
 
 REFRESH_S = 0.5
 """How often a display may change; more often is noise in a log."""
+
+REPEAT_S = 30.0
+"""After how long a line is written again though nothing has changed: somebody may be waiting."""
 
 
 def in_notebook() -> bool:
@@ -59,7 +63,7 @@ class Progress:
         self._lines: dict[str, str] = {}
         self._handle: Any = None
         self._shown = 0.0
-        self._logged: dict[str, tuple[str, str]] = {}
+        self._logged: dict[str, tuple[str, str, float]] = {}
         self._turn = threading.RLock()  # both clusters may report at the same time
 
     @property
@@ -104,9 +108,10 @@ class Progress:
     def _log(self, state: str, key: str = "") -> None:
         """Write what is new as a line: to the run's log in a notebook, else to standard error."""
         text = self._lines[key]
-        if self._logged.get(key) == (state, text):
+        *before, at = self._logged.get(key, ("", "", 0.0))
+        if before == [state, text] and self.elapsed_s - at < REPEAT_S:
             return
-        self._logged[key] = (state, text)
+        self._logged[key] = (state, text, self.elapsed_s)
         where = f"{key}: " if key else ""
         line = f"{state} {self.title}: {where}{text} ({self.elapsed_s:.1f} s)"
         if not in_notebook():
@@ -154,6 +159,8 @@ def wait_until(
     last_seen: Callable[[], str] = lambda: "",
     fix: str = "",
     report: Progress | None = None,
+    key: str = "",
+    told: str = "",
 ) -> Result:
     """Wait until `condition` returns something true, and return it.
 
@@ -165,6 +172,8 @@ def wait_until(
         last_seen: tells what the last look found; quoted in the error.
         fix: what to do when it does not come true.
         report: where to say so while waiting.
+        key: which of several things the wait is about, as `west`.
+        told: what is said to be awaited while waiting, where `key` says a part of it; else `what`.
 
     Raises:
         WaitTimeout: it did not come true in time.
@@ -181,5 +190,5 @@ def wait_until(
                 f"Waited {timeout_s:.0f} s in vain for {what}", seen=seen or "nothing", fix=fix
             )
         if report is not None and elapsed > REFRESH_S:
-            report.update(f"waiting for {what}" + (f" ({seen})" if seen else ""))
+            report.update(f"waiting for {told or what}" + (f" ({seen})" if seen else ""), key=key)
         time.sleep(interval_s)

@@ -80,6 +80,35 @@ def test_each_change_is_a_line_and_a_repetition_is_none(capsys):
     ]
 
 
+def test_a_text_that_stays_is_a_line_again_after_a_while(capsys, monkeypatch):
+    monkeypatch.setattr("labkit.progress.REFRESH_S", 0.0)
+    monkeypatch.setattr("labkit.progress.REPEAT_S", 0.05)
+    shown = Progress("Creating clusters")
+    shown.update("provisioning", key="west")
+    shown.update("provisioning", key="east")
+    time.sleep(0.06)
+    shown.update("provisioning", key="west")
+    assert lines(capsys) == [
+        f"… Creating clusters: {name}: provisioning" for name in ("west", "east", "west")
+    ]
+
+
+def test_waits_for_two_clusters_are_told_apart(capsys):
+    shown = Progress("Deploying")
+    for name in ("west", "east"):
+        with pytest.raises(WaitTimeout, match=f"for web of {name}"):
+            wait_until(
+                lambda: None,
+                what=f"web of {name}",
+                timeout_s=0.7,
+                interval_s=0.05,
+                report=shown,
+                key=name,
+                told="web",
+            )
+    assert lines(capsys) == [f"… Deploying: {name}: waiting for web" for name in ("west", "east")]
+
+
 def test_a_text_that_comes_back_is_a_line_again(capsys):
     shown = Progress("Waiting")
     for text in ("ready", "not ready", "ready"):

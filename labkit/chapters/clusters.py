@@ -96,6 +96,8 @@ def _wait_nodes(lab: LabContext, cluster: str, shown: Progress) -> str:
         timeout_s=NODES_TIMEOUT_S,
         fix=f"kubectl --context {cluster} describe nodes",
         report=shown,
+        key=cluster,
+        told="the nodes to be Ready",
     )
 
 

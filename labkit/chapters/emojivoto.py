@@ -70,6 +70,8 @@ def split(lab: LabContext) -> Step:
                 timeout_s=GONE_TIMEOUT_S,
                 fix=f"kubectl --context {cluster} -n {NAMESPACE} get deploy,pods",
                 report=shown,
+                key=cluster,
+                told=f"{', '.join(KEPT[cluster])} to be all that is left",
             )
     return Step(
         "West keeps the robot, east keeps the application.",

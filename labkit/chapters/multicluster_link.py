@@ -97,6 +97,8 @@ def _install(lab: LabContext, shown: Progress, cluster: str) -> None:
         timeout_s=ADDRESS_TIMEOUT_S,
         fix=f"kubectl --context {cluster} -n {NAMESPACE} describe svc {GATEWAY}",
         report=shown,
+        key=cluster,
+        told="a public address of the gateway",
     )
 
 

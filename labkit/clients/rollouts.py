@@ -42,6 +42,8 @@ def wait_for(
     timeout_s: float,
     fix: str = "",
     report: Progress | None = None,
+    key: str = "",
+    told: str = "",
 ) -> str:
     """Wait until a look says that it is so.
 
@@ -51,6 +53,8 @@ def wait_for(
         timeout_s: limit in seconds.
         fix: what to do when it does not come true.
         report: where to say so while waiting.
+        key: which of several things the wait is about, as `west`.
+        told: what is said to be awaited while waiting, where `key` says a part of it; else `what`.
 
     Returns:
         The last observation.
@@ -66,6 +70,8 @@ def wait_for(
         last_seen=lambda: repeated.seen,
         fix=fix,
         report=report,
+        key=key,
+        told=told,
     )
     return repeated.seen
 
@@ -84,7 +90,7 @@ def rollout_state(deployment: Object | None) -> tuple[bool, str]:
         return False, "not yet seen by the controller"
     updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     available = status.get("availableReplicas", 0)
-    seen = f"{available} of {wanted} available, {updated} updated"
+    seen = f"{available} of {wanted} available"
     if total > updated:
         seen += f", {total - updated} old"
     failing = condition(deployment, "ReplicaFailure")
@@ -114,7 +120,11 @@ def wait_rollout(
             for item in cluster.list(_WORKLOADS, "Deployment", namespace)
         }
         states = {name: rollout_state(found.get(name)) for name in wanted}
-        missing = [f"{name}: {seen}" for name, (done, seen) in states.items() if not done]
+        alike: dict[str, list[str]] = {}
+        for name, (done, seen) in states.items():
+            if not done:
+                alike.setdefault(seen, []).append(name)
+        missing = [f"{', '.join(names)}: {seen}" for seen, names in alike.items()]
         if missing:
             missing += troubles(cluster, namespace)
         return not missing, "; ".join(missing) or "all available"
@@ -125,6 +135,8 @@ def wait_rollout(
         timeout_s=timeout_s,
         fix=f"kubectl --context {cluster.context} -n {namespace} get pods,events",
         report=report,
+        key=cluster.context,
+        told=f"the rollout in {namespace}",
     )
 
 
@@ -164,6 +176,8 @@ def wait_for_account(
         timeout_s=timeout_s,
         fix=f"kubectl --context {cluster.context} -n {namespace} get serviceaccounts",
         report=report,
+        key=cluster.context,
+        told=f"the service account default of {namespace}",
     )
 
 

@@ -84,9 +84,9 @@ class Creation:
         return cluster
 
     def _wait(self, name: str, cluster: Cluster) -> Cluster:
-        def on_progress(seen: Cluster, elapsed_s: float) -> None:
+        def on_progress(seen: Cluster, _: float) -> None:
             nodes = f"{seen.nodes_running} of {seen.node_count} nodes"
-            self.report(name, f"{seen.state}, {nodes}, {elapsed_s:.0f} s of {self.takes}")
+            self.report(name, f"{seen.state}, {nodes}, takes {self.takes}")
 
         return self.client.wait_running(cluster.id, on_progress=on_progress)
 

@@ -109,9 +109,7 @@ class Teardown:
         name = _short(cluster.name, record)
         self.client.wait_deleted(
             cluster.id,
-            on_progress=lambda seen, elapsed_s: self.report(
-                name, f"{seen.state}, {elapsed_s:.0f} s"
-            ),
+            on_progress=lambda seen, _: self.report(name, seen.state),
         )
         self.report(name, "deleted")
 

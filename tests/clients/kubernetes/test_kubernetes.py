@@ -210,7 +210,7 @@ def test_old_pods_keep_a_rollout_open():
             "availableReplicas": 1,
         },
     }
-    assert rollout_state(deployment) == (False, "1 of 1 available, 1 updated, 1 old")
+    assert rollout_state(deployment) == (False, "1 of 1 available, 1 old")
 
 
 def test_a_wait_survives_a_server_that_restarts_but_not_a_refusal():
