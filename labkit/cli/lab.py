@@ -149,6 +149,9 @@ def down(
     else:
         lab = known_lab(lab_name)
     facts = lab.tear_down()
+    from labkit.runs.kernels import remove_leftovers
+
+    remove_leftovers()
     if as_json:
         show(facts, as_json=True)
     else:

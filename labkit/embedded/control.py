@@ -133,7 +133,9 @@ def stop(state: StateFolder, *, forget: bool = False) -> dict[str, Any]:
         `processes_left` (always empty unless a process cannot be killed).
     """
     if not state.root.exists():
-        return {"was_running": False, "ended": [], "processes_left": []}
+        was_running = _end_daemon(state)  # its children die with it
+        state.remove_run_dir()
+        return {"was_running": was_running, "ended": [], "processes_left": []}
     with state.turn(TURN_TIMEOUT_S):
         was_running = _end_daemon(state)
         ended = [record.name for record in processes.reap(state.root)]
@@ -146,8 +148,9 @@ def stop(state: StateFolder, *, forget: bool = False) -> dict[str, Any]:
 
 
 def _end_daemon(state: StateFolder) -> bool:
-    """End the daemon, also one that is still starting; whether there was one."""
-    process = find_process(state.read_daemon()) or find_process(state.read_holder())
+    """End the daemon, also one that is still starting or has lost its folder; whether it was."""
+    known = (state.read_daemon(), state.read_holder(), state.read_trace())
+    process = next((found for facts in known if (found := find_process(facts))), None)
     if process is None:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):

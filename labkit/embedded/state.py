@@ -85,6 +85,11 @@ class StateFolder:
         return self.root / "digitalocean.sqlite"
 
     @property
+    def trace_file(self) -> Path:
+        """Who holds the cloud, outside of the folder: it outlives a folder removed by hand."""
+        return self.run_dir / "daemon.json"
+
+    @property
     def run_dir(self) -> Path:
         """Short folder for unix sockets."""
         digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:10]
@@ -126,7 +131,7 @@ class StateFolder:
                 path.unlink(missing_ok=True)
 
     def prepare_run_dir(self) -> Path:
-        """Create the socket folder, refusing one that is somebody else's."""
+        """Create the socket folder with this process's trace, refusing one of somebody else."""
         self.run_dir.mkdir(mode=0o700, exist_ok=True)
         if self.run_dir.stat().st_uid != os.getuid():
             raise StateError(
@@ -134,6 +139,7 @@ class StateFolder:
                 fix="remove it, or use another lab folder",
             )
         self.run_dir.chmod(0o700)
+        certs.write_private(self.trace_file, json.dumps(own_facts()).encode())
         return self.run_dir
 
     def remove_run_dir(self) -> None:
@@ -184,6 +190,14 @@ class StateFolder:
             file.write(json.dumps(own_facts()))
             file.flush()
             yield
+
+    def read_trace(self) -> dict[str, Any]:
+        """The daemon that took the folder for sockets last; it may have ended."""
+        try:
+            own = self.run_dir.stat().st_uid == os.getuid()
+        except FileNotFoundError:
+            return {}
+        return _read_json(self.trace_file) if own else {}
 
     def read_holder(self) -> dict[str, Any]:
         """The daemon that took the lock last, ready or not; it may have ended."""

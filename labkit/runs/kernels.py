@@ -7,6 +7,8 @@ own. Kernels talk over unix sockets, which other users cannot read.
 
 import asyncio
 import logging
+import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import psutil
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -27,6 +31,9 @@ logger = logging.getLogger(__name__)
 SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - $TMPDIR is too long for sockets on macOS
 AHEAD = 2
 """Kernels that wait: a notebook may be over before the next kernel has started."""
+
+_PREFIX = "labkit-kernel-"
+"""Folders of kernels: this, the process that made them, and some letters."""
 
 IMPORTED = ("labkit.lab", "labkit.picture")
 """Imported by a kernel before its notebook comes; no name of it is bound there."""
@@ -51,6 +58,35 @@ async def _now(work: Any) -> Any:
     return await work
 
 
+def remove_leftovers(within: Path = SHORT_TEMPORARY) -> list[Path]:
+    """Remove the folders of kernels whose run was killed.
+
+    Returns:
+        The folders that are gone.
+    """
+    gone = []
+    for folder in within.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another run may be faster
+            about = folder.lstat()
+            owner = re.match(rf"{_PREFIX}(\d+)-", folder.name)
+            if owner is None or about.st_uid != os.getuid():
+                continue
+            if _lives(int(owner[1]), since=about.st_ctime):
+                continue
+            shutil.rmtree(folder)
+            gone.append(folder)
+    return gone
+
+
+def _lives(pid: int, *, since: float) -> bool:
+    """Whether the process that had this id at a moment is still there."""
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() <= since and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 class Kernels:
     """Kernels in one work folder; those that wait are ended with the block.
 
@@ -65,6 +101,7 @@ class Kernels:
         self._can_fork = sys.platform == "linux"
 
     def __enter__(self) -> Self:
+        remove_leftovers()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -121,7 +158,7 @@ class Kernels:
     def _launch(self, modules: tuple[str, ...], template: "Template | None") -> _Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
-        folder = Path(tempfile.mkdtemp(prefix="labkit-kernel-", dir=SHORT_TEMPORARY))
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=SHORT_TEMPORARY))
         manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(folder / "k"))
         if template is not None:
             from labkit.runs.template import provision

@@ -5,6 +5,7 @@ The faults are real ones: SIGKILL for a process, a foreign program on a port, a 
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,6 +98,26 @@ def test_after_stop_neither_process_nor_socket_nor_announcement_is_left(cloud):
 def test_stopping_what_does_not_run_is_no_error(cloud):
     assert cloud.ok("stop") == {"was_running": False, "ended": [], "processes_left": []}
     assert not cloud.state.root.exists()
+
+
+def test_a_daemon_whose_folder_was_removed_is_found_and_ended(cloud):
+    cloud.ok("start")
+    daemon = psutil.Process(cloud.processes()["daemon"])
+    shutil.rmtree(cloud.state.root)
+    assert cloud.ok("stop")["was_running"]
+    assert not daemon.is_running()
+    assert not cloud.leftovers()
+    assert not cloud.state.run_dir.exists()
+    assert not cloud.state.root.exists()
+
+
+def test_a_start_ends_a_daemon_whose_folder_was_removed(cloud):
+    cloud.ok("start")
+    daemon = psutil.Process(cloud.processes()["daemon"])
+    shutil.rmtree(cloud.state.root)
+    assert not cloud.ok("start")["already"]
+    assert not daemon.is_running()
+    assert list(cloud.processes()) == ["daemon", "wan-relay"]
 
 
 def test_stop_with_forget_keeps_the_log_and_no_secret(cloud):

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
+
+from labkit.runs.kernels import Kernels, remove_leftovers
 
 KERNELSPEC = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
@@ -82,3 +85,36 @@ def test_every_notebook_has_a_fresh_kernel_in_its_folder_and_none_is_left(tmp_pa
     assert (len(pids["second"]), len(pids["third"])) == (1, 2), "as many as are asked for"
     assert pids["after"] == []
     assert not any(psutil.pid_exists(pid) for pid in pids["third"])
+
+
+def test_folders_of_killed_runs_are_removed_and_no_others(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    of_ended = tmp_path / f"labkit-kernel-{ended.pid}-abc"
+    of_this = tmp_path / f"labkit-kernel-{os.getpid()}-abc"
+    others = tmp_path / "labkit-kernel-abc"
+    for folder in (of_ended, of_this, others):
+        folder.mkdir()
+    (of_ended / "k-1").touch()
+    assert remove_leftovers(tmp_path) == [of_ended]
+    assert sorted(tmp_path.iterdir()) == sorted([of_this, others])
+
+
+def test_a_run_that_is_killed_leaves_nothing_behind_for_the_next_one(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom labkit.runs.kernels import Kernels\n"
+        "with Kernels(Path(sys.argv[1])) as waiting:\n    waiting.prepare(1)\n"
+        "    print(waiting._waiting[0].folder, flush=True)\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.is_dir(), "killed"
+    with Kernels(tmp_path):
+        assert not folder.exists()
