@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labkit.chapters import CHAPTERS
 from labkit.checks import Check, Reason
-from labkit.lab import all_checks
+from labkit.inventory import all_checks
 
 HEAD = """# Checks
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labkit.handouts import cells
 from labkit.handouts.materials import NOTEBOOKS
-from labkit.lab import exercise_checks
+from labkit.inventory import exercise_checks
 from labkit.runs.newest import EXERCISE as COMPARING
 
 HEAD = """# Exercises

@@ -6,7 +6,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.lab import Lab, open_lab
+    from labkit.lab import Lab
+    from labkit.opening import open_lab
     from labkit.runs.newest import compare_runs
 
 __version__ = "0.1.0"
@@ -15,10 +16,14 @@ __all__ = ["Lab", "__version__", "compare_runs", "open_lab"]
 
 def __getattr__(name: str) -> object:
     """Import the lab when it is first asked for, so that `labkit --help` answers at once."""
-    if name in ("Lab", "open_lab"):
-        from labkit import lab
+    if name == "Lab":
+        from labkit.lab import Lab
 
-        return getattr(lab, name)
+        return Lab
+    if name == "open_lab":
+        from labkit.opening import open_lab
+
+        return open_lab
     if name == "compare_runs":
         from labkit.runs.newest import compare_runs
 

@@ -1,154 +1,26 @@
-"""One lab: the chapters as methods, and what is needed around them.
+"""One lab: the walk, and what is needed around it: up, status, checks, drills, down.
 
-`open_lab` is what a notebook calls. Every method may be called again: it looks, does what is
-missing, and returns a value that shows itself.
+Every method may be called again: it looks, does what is missing, and returns a value that shows
+itself.
 """
 
-import os
 from collections.abc import Sequence
-from importlib import import_module
-from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from labkit import catch_up, clouds, drills, exercises
-from labkit.chapters import (
-    CHAPTERS,
-    cleanup,
-    clusters,
-    dashboards,
-    emojivoto,
-    failover,
-    failover_samples,
-    latency,
-    linkerd,
-    mirror,
-    mtls,
-    multicluster_link,
-    start_here,
-    traffic,
-    trust_anchor,
-)
+from labkit.chapters import cleanup
 from labkit.checking import run_checks
 from labkit.checks import Check, Finding, Report, select, show
 from labkit.clouds import Costs
-from labkit.context import LabContext
-from labkit.display import Step, Table
+from labkit.display import Step
 from labkit.drill_log import DrillLog
 from labkit.errors import CheckFailed, InputError, StateError
-from labkit.folder import LabFolder, known_labs
-from labkit.learner import note_checks, note_exercises, note_reset, note_solved, step_of
-from labkit.params import LoadedParams, Params, load_params
-from labkit.progress import headless, in_notebook, progress, show_now
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-def open_lab(**values: object) -> "Lab":
-    """Open a lab by name, or describe a new one.
-
-    Args:
-        values: parameters as in `params/*.yaml`; what is not given comes from the lab itself,
-            from `LABKIT_*`, or from the defaults.
-
-    Raises:
-        InputError: a value does not fit.
-        StateError: the lab is up with other values.
-
-    Example:
-        >>> lab = open_lab(lab_name="demo", west_region="sfo3", east_region="syd1")
-    """
-    given = {key: str(value) for key, value in values.items() if value is not None}
-    if in_notebook():
-        # Pictures come later in a notebook; what draws them is imported while it waits.
-        Thread(target=import_module, args=("labkit.picture",), daemon=True).start()
-    lab = describe_lab(load_params(overrides=given, environ=os.environ))
-    if in_notebook():
-        show_now(lab.cost())
-    return lab
-
-
-def describe_lab(loaded: LoadedParams) -> "Lab":
-    """The lab that parameters describe; what they leave open comes from the lab's last ones.
-
-    Raises:
-        StateError: the lab has clusters that were made with other values.
-    """
-    known = LabFolder.of(loaded.params.lab_name).read_params()
-    if known is None:
-        return Lab.create(loaded.params)
-    values = loaded.params.model_dump()
-    kept = known.model_dump()
-    said = {key for key, origin in loaded.origins.items() if origin != "default"}
-    return Lab.create(Params(**{key: values[key] if key in said else kept[key] for key in values}))
-
-
-def find_lab(lab_name: str | None) -> "Lab":
-    """A lab that exists, by name; without a name the only one there is.
-
-    Raises:
-        StateError: there is none.
-        InputError: there are several.
-    """
-    labs = known_labs()
-    if lab_name is None and len(labs) > 1:
-        raise InputError(
-            "There are several labs",
-            problems=[f"--lab-name {name}" for name in labs],
-            fix="say which one you mean",
-        )
-    name = lab_name or (labs[0] if labs else "demo")
-    params = LabFolder.of(name).read_params()
-    if params is None:
-        raise StateError(
-            f"There is no lab {name}",
-            seen=f"labs: {', '.join(labs) or 'none'}",
-            fix="`labkit up` makes one",
-        )
-    return Lab.of(params)
-
-
-def all_checks() -> list[Check]:
-    """Every check of every chapter, in order."""
-    return [check for chapter in CHAPTERS for check in chapter.CHECKS]
-
-
-def exercise_checks() -> list[Check]:
-    """The checks of all exercises, in order; no chapter needs them."""
-    return [exercise.check for exercise in exercises.EXERCISES]
-
-
-def list_checks(chapters: Sequence[str], *, of_exercises: bool = False) -> list[dict[str, object]]:
-    """Facts about checks, without running any."""
-    known = exercise_checks() if of_exercises else all_checks()
-    return [check.to_json() for check in select(known, list(chapters))]
-
-
-def lab_of_run(folder: Path) -> "Lab":
-    """The lab of a headless run, from its run folder; its own folder may be gone.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        InputError: it is no run folder.
-        StateError: the lab has been made anew since.
-    """
-    try:
-        params = Params.model_validate_json((folder / "params.json").read_text(), strict=True)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} is no run folder",
-            problems=[f"params.json: {getattr(error, 'strerror', None) or error}"],
-            fix="give the folder that `labkit run` has printed, as runs/20261123T012345Z-sfo3-syd1",
-        ) from error
-    lab_folder = LabFolder.of(params.lab_name)
-    clouds.restore_record(lab_folder.root, folder)
-    if lab_folder.read_params() is None:
-        lab_folder.write_params(params)
-    return Lab.of(params)
-
+from labkit.folder import LabFolder
+from labkit.inventory import all_checks, exercise_checks
+from labkit.learner import note_checks, note_exercises, note_reset, note_solved
+from labkit.params import Params
+from labkit.progress import headless, progress
+from labkit.walk import Walk
 
 CHANGEABLE = {
     "measure_seconds",
@@ -162,7 +34,7 @@ CHANGEABLE = {
 """Parameters that may change while a lab is up."""
 
 
-class Lab(LabContext):
+class Lab(Walk):
     """One lab."""
 
     @classmethod
@@ -202,18 +74,7 @@ class Lab(LabContext):
         """Whether something may be there that `down` has to remove; nothing is asked."""
         return self.folder.kubeconfig.exists() or clouds.has_record(self.folder.root)
 
-    # --- around the chapters --------------------------------------------------------------
-
-    def topology(self, stage: str) -> "Figure":
-        """Draw the lab at a stage: clusters, mesh, link, emojivoto, mirror or traffic."""
-        from labkit.topology import draw_topology
-
-        return draw_topology(
-            self.params.west_region,
-            self.params.east_region,
-            stage=stage,
-            rtt_ms=self.params.wan_rtt_ms,
-        )
+    # --- checks and exercises -------------------------------------------------------------
 
     def run_checks(self, chapters: Sequence[str] = (), *, wait: bool = True) -> Report:
         """Run the checks of some chapters, or of all.
@@ -297,6 +158,8 @@ class Lab(LabContext):
             CommandError: they did not end within two minutes.
         """
         return exercises.run_shell(self, text)
+
+    # --- as a whole -----------------------------------------------------------------------
 
     def up(self, *, bare: bool = False) -> Step:
         """Two clusters, and the trust anchor unless `bare`."""
@@ -393,110 +256,7 @@ class Lab(LabContext):
         """99: everything down."""
         return cleanup.show(self.tear_down())
 
-    # --- chapters -------------------------------------------------------------------------
-
-    @step_of("00")
-    def doctor(self) -> Step:
-        """00: tools, versions, regions."""
-        return start_here.doctor(self)
-
-    @step_of("00")
-    def quote(self) -> Step:
-        """00: what the lab costs."""
-        return start_here.quote(self)
-
-    @step_of("01")
-    def create_clusters(self) -> Step:
-        """01: west and east, with a kubeconfig of their own."""
-        return clusters.create(self)
-
-    @step_of("02")
-    def create_trust_anchor(self) -> Step:
-        """02: root and issuer."""
-        return trust_anchor.create(self)
-
-    @step_of("03")
-    def install_linkerd(self) -> Step:
-        """03: the control plane in both clusters, with the shared trust anchor."""
-        return linkerd.install(self)
-
-    @step_of("03")
-    def install_viz(self) -> Step:
-        """03: viz in both clusters."""
-        return linkerd.install_viz(self)
-
-    @step_of("04")
-    def install_multicluster(self) -> Step:
-        """04: gateways and controllers."""
-        return multicluster_link.install(self)
-
-    @step_of("04")
-    def link_clusters(self) -> Step:
-        """04: the Link from west to east."""
-        return multicluster_link.link(self)
-
-    @step_of("05")
-    def deploy_emojivoto(self) -> Step:
-        """05: emojivoto, injected, in both clusters."""
-        return emojivoto.deploy(self)
-
-    @step_of("05")
-    def split_emojivoto(self) -> Step:
-        """05: west keeps vote-bot, east keeps the rest."""
-        return emojivoto.split(self)
-
-    @step_of("06")
-    def export_web(self) -> Step:
-        """06: web-svc of east appears in west."""
-        return mirror.export(self)
-
-    @step_of("07")
-    def redirect_traffic(self) -> Step:
-        """07: vote-bot votes in the other region."""
-        return traffic.redirect(self)
-
-    @step_of("08")
-    def tap(self) -> Step:
-        """08: requests of vote-bot as its proxy sees them."""
-        return mtls.tap(self)
-
-    @step_of("08")
-    def try_intruders(self) -> Step:
-        """08: two clients that the gateway must refuse."""
-        return mtls.try_intruders(self)
-
-    @step_of("09")
-    def golden_metrics(self) -> Step:
-        """09: success, requests per second and latency of both sides."""
-        return dashboards.golden_metrics(self)
-
-    @step_of("09")
-    def metrics_chart(self) -> "Figure":
-        """09: success rate and requests per second of both sides, as a chart."""
-        return dashboards.chart(self)
-
-    @step_of("09")
-    def gateways(self) -> Step:
-        """09: the gateway as west sees it."""
-        return dashboards.gateways(self)
-
-    @step_of("10")
-    def measure(self) -> Step:
-        """10: wait for the warm-up, measure, keep samples and metrics."""
-        exercises.silence(self)
-        return latency.measure(self)
-
-    @step_of("10")
-    def latency_chart(self, name: str) -> "Figure":
-        """10: one chart of the measurement."""
-        return latency.chart(self, name)
-
-    @step_of("10")
-    def latency_figures(self) -> Step:
-        """10: the figures of the measurement with their vantage points and warnings."""
-        return latency.figures(self)
-
-    # --- drills, and failover -------------------------------------------------------------
+    # --- drills ---------------------------------------------------------------------------
 
     def open_drills(self) -> list[dict[str, Any]]:
         """The drills that are open: name, since (seconds since 1970), hints."""
@@ -540,53 +300,3 @@ class Lab(LabContext):
         title = f"✔ {name} is mended." if good else f"✘ {name} is not mended yet."
         by_hand = (f"labkit drill {name} --verify",)
         return Step(title, by_hand=by_hand, notes=(finding.reason,), facts=vars(finding))
-
-    @step_of("13")
-    def add_backend(self) -> Step:
-        """13: the application in west, too, and votes shared out half and half."""
-        return failover.add_backend(self)
-
-    @step_of("13")
-    def fail_over(self) -> Step:
-        """13: east lost, all votes to west, and back again; measured."""
-        return failover.fail_over(self)
-
-    @step_of("13")
-    def put_back(self) -> Step:
-        """13: as it was at the end of chapter 07."""
-        return failover.put_back(self)
-
-    def failover_chart(self) -> "Figure":
-        """13: requests per second and success of each backend, with what was done marked."""
-        return failover_samples.chart(self)
-
-
-def status_text(facts: dict[str, Any]) -> str:
-    """`labkit status` for people."""
-    state = "up" if facts["running"] and facts["clusters"] else "down"
-    parts = [f"lab {facts['lab']} on {facts['cloud']}: {state}"]
-    if facts["clusters"]:
-        names = ("name", "region", "state", "nodes", "endpoint")
-        parts.append(str(Table.of([{n: c[n] for n in names} for c in facts["clusters"]])))
-    parts += [
-        f"the drill {name} is open: `labkit drill {name} --heal` ends it"
-        for name in facts["open_drills"]
-    ]
-    if facts["processes"] and isinstance(facts["processes"][0], dict):
-        parts.append(str(Table.of(facts["processes"])))
-        total = sum(p["pss_mb"] or 0.0 for p in facts["processes"])
-        parts.append(f"memory: {total:.0f} MB in {len(facts['processes'])} processes")
-    elif facts["processes"]:
-        left = ", ".join(facts["processes"])
-        parts.append(f"left over from a killed lab: {left}; `labkit up` or `labkit down` ends them")
-    return "\n\n".join(parts)
-
-
-def teardown_text(facts: dict[str, Any]) -> str:
-    """`labkit down` for people."""
-    lines = [f"deleted {item}" for item in facts["deleted"]] or ["there were no clusters"]
-    lines += [f"ended {name}" for name in facts["ended"]]
-    lines += [f"STILL THERE and billed: {item}" for item in facts["leftovers"]]
-    lines += [f"note: {text}" for text in facts["notes"]]
-    lines.append(f"processes left: {len(facts['processes_left'])}")
-    return "\n".join(lines)

@@ -22,7 +22,8 @@ from labkit import certs
 from labkit.chapters import mtls, start_here, trust_anchor
 from labkit.checking import run_checks
 from labkit.checks import Report
-from labkit.lab import Lab, all_checks
+from labkit.inventory import all_checks
+from labkit.lab import Lab
 from labkit.params import Params
 
 GOLDEN = Path(__file__).with_name("golden") / "checks"

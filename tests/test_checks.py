@@ -16,7 +16,7 @@ from labkit.checks import (
     warned,
 )
 from labkit.errors import CheckFailed, InputError
-from labkit.lab import all_checks
+from labkit.inventory import all_checks
 
 
 def check(identifier, look):

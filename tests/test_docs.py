@@ -11,7 +11,7 @@ import yaml
 
 from labkit import __version__
 from labkit.handouts.cells import exercise_of
-from labkit.lab import all_checks, exercise_checks
+from labkit.inventory import all_checks, exercise_checks
 from labkit.params import Params
 from labkit.runs import summary
 from labkit.runs.folder import RunFolder

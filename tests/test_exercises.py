@@ -25,7 +25,7 @@ from labkit.exercises.shell import ShellOutput
 from labkit.folder import LabFolder
 from labkit.handouts import cells
 from labkit.handouts.materials import NOTEBOOKS
-from labkit.lab import all_checks
+from labkit.inventory import all_checks
 from labkit.runs import headless
 from labkit.runs.newest import EXERCISE as COMPARING
 

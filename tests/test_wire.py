@@ -11,7 +11,8 @@ import typer
 from labkit.chapters import CHAPTERS
 from labkit.cli import app
 from labkit.handouts.cells import exercise_of
-from labkit.lab import Lab, all_checks
+from labkit.inventory import all_checks
+from labkit.lab import Lab
 from labkit.params import Params
 from labkit.runs.notebooks import find_notebooks
 

@@ -19,7 +19,7 @@ from labkit.board.gathering import INSTRUCTOR, Gathered, gather
 from labkit.board.keeping import Kept
 from labkit.board.showing import room_page, room_text, write_page
 from labkit.board.standing import Known, Room, stand
-from labkit.lab import all_checks, exercise_checks
+from labkit.inventory import all_checks, exercise_checks
 
 EVERY_S = 5.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -55,7 +55,7 @@ def show(value: object, *, as_json: bool) -> None:
 
 def known_lab(lab_name: str | None) -> Any:
     """The lab of this name, or the only one there is."""
-    from labkit.lab import find_lab
+    from labkit.opening import find_lab
 
     return find_lab(lab_name or os.environ.get("LABKIT_LAB_NAME"))
 

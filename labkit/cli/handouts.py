@@ -114,7 +114,8 @@ def jupyter(
     root = server.require_notebooks(folder)
     own = root / OWN_PARAMS
     loaded = load(own if own.is_file() else None, None, None)
-    from labkit.lab import Lab, describe_lab
+    from labkit.lab import Lab
+    from labkit.opening import describe_lab
 
     lab = describe_lab(loaded)
     if start:

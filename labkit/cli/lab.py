@@ -40,7 +40,8 @@ def up(
     if nodes is not None:
         assigned.append(f"node_count={nodes}")
     loaded = load(params, assigned, lab_name)
-    from labkit.lab import Lab, describe_lab
+    from labkit.lab import Lab
+    from labkit.opening import describe_lab
 
     lab = describe_lab(loaded)
     if lab.params.node_count == 0 and not bare:
@@ -63,9 +64,7 @@ def status(lab_name: LabName = None, as_json: AsJson = False) -> None:
     if as_json:
         show(facts, as_json=True)
         return
-    from labkit.lab import status_text
-
-    print(status_text(facts))
+    print(_status_text(facts))
 
 
 def check(
@@ -87,7 +86,7 @@ def check(
 ) -> None:
     """Run the checks of some chapters or all. Exit codes: 0 pass, 1 fail, 2 none ran, 3 warn."""
     if list_only:
-        from labkit.lab import list_checks
+        from labkit.inventory import list_checks
 
         rows = list_checks(chapters or [], of_exercises=exercises)
         show(rows if as_json else "\n".join(map(_declared, rows)), as_json=as_json)
@@ -122,7 +121,7 @@ def solve(
 ) -> None:
     """Bring the lab to the end of a chapter, from any state; a lab that is not there is made."""
     loaded = load(params, p, lab_name)
-    from labkit.lab import describe_lab
+    from labkit.opening import describe_lab
 
     step = describe_lab(loaded).solve(chapter)
     show(dict(step.facts) if as_json else step, as_json=as_json)
@@ -143,7 +142,7 @@ def down(
 ) -> None:
     """Delete the clusters with all they made, end every process, and say what is left."""
     if from_run is not None:
-        from labkit.lab import lab_of_run
+        from labkit.opening import lab_of_run
 
         lab = lab_of_run(from_run)
     else:
@@ -155,11 +154,40 @@ def down(
     if as_json:
         show(facts, as_json=True)
     else:
-        from labkit.lab import teardown_text
-
-        print(teardown_text(facts))
+        print(_teardown_text(facts))
     if facts["processes_left"] or facts["leftovers"]:
         raise typer.Exit(1)
+
+
+def _status_text(facts: dict[str, Any]) -> str:
+    from labkit.display import Table
+
+    state = "up" if facts["running"] and facts["clusters"] else "down"
+    parts = [f"lab {facts['lab']} on {facts['cloud']}: {state}"]
+    if facts["clusters"]:
+        names = ("name", "region", "state", "nodes", "endpoint")
+        parts.append(str(Table.of([{n: c[n] for n in names} for c in facts["clusters"]])))
+    parts += [
+        f"the drill {name} is open: `labkit drill {name} --heal` ends it"
+        for name in facts["open_drills"]
+    ]
+    if facts["processes"] and isinstance(facts["processes"][0], dict):
+        parts.append(str(Table.of(facts["processes"])))
+        total = sum(p["pss_mb"] or 0.0 for p in facts["processes"])
+        parts.append(f"memory: {total:.0f} MB in {len(facts['processes'])} processes")
+    elif facts["processes"]:
+        left = ", ".join(facts["processes"])
+        parts.append(f"left over from a killed lab: {left}; `labkit up` or `labkit down` ends them")
+    return "\n\n".join(parts)
+
+
+def _teardown_text(facts: dict[str, Any]) -> str:
+    lines = [f"deleted {item}" for item in facts["deleted"]] or ["there were no clusters"]
+    lines += [f"ended {name}" for name in facts["ended"]]
+    lines += [f"STILL THERE and billed: {item}" for item in facts["leftovers"]]
+    lines += [f"note: {text}" for text in facts["notes"]]
+    lines.append(f"processes left: {len(facts['processes_left'])}")
+    return "\n".join(lines)
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,8 @@ from labkit.dashboard.polling import Attention, Poll
 from labkit.dashboard.snapshot import ChapterState, ClusterView, Probe, Snapshot
 from labkit.errors import LabkitError, StateError
 from labkit.folder import LabFolder
-from labkit.lab import Lab, find_lab
+from labkit.lab import Lab
+from labkit.opening import find_lab
 
 FIGURES_S = 2.5
 """Pause between readings of figures; a change shows within two of them."""

@@ -35,7 +35,7 @@ AHEAD = 2
 _PREFIX = "labkit-kernel-"
 """Folders of kernels: this, the process that made them, and some letters."""
 
-IMPORTED = ("labkit.lab", "labkit.picture")
+IMPORTED = ("labkit.opening", "labkit.picture")
 """Imported by a kernel before its notebook comes; no name of it is bound there."""
 
 

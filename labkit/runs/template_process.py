@@ -17,7 +17,7 @@ import warnings
 from importlib import import_module
 from typing import Any, NoReturn
 
-IMPORTED = ("ipykernel.kernelapp", "ipykernel.ipkernel", "labkit.lab", "labkit.picture")
+IMPORTED = ("ipykernel.kernelapp", "ipykernel.ipkernel", "labkit.opening", "labkit.picture")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from labkit.board.plan import read_plan
 from labkit.board.showing import room_page, room_text
 from labkit.board.standing import Known, age_text, stand
 from labkit.errors import InputError
-from labkit.lab import all_checks
+from labkit.inventory import all_checks
 from labkit.learner import LearnerRecord
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from labkit.clouds.audit import audit
 from labkit.clouds.record import FILE, AccountRecord, RecordFile, read_record
 from labkit.clouds.teardown import Teardown
 from labkit.errors import CloudError, InputError, StateError
-from labkit.lab import lab_of_run
+from labkit.opening import lab_of_run
 from labkit.params import Params
 
 REGIONS = {"west": "sfo3", "east": "syd1"}

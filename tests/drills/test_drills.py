@@ -12,7 +12,8 @@ import pytest
 
 from labkit.drill_log import DrillLog
 from labkit.drills import DRILLS, cure_open
-from labkit.lab import Lab, find_lab
+from labkit.lab import Lab
+from labkit.opening import find_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -60,7 +60,7 @@ FORKED = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked 
 def test_every_notebook_has_a_fresh_kernel_in_its_folder_and_none_is_left(tmp_path, fate):
     source = (
         "import os, sys\n"
-        "print(os.getpid(), os.getcwd(), 'labkit.lab' in sys.modules, 'secret' in globals(),"
+        "print(os.getpid(), os.getcwd(), 'labkit.opening' in sys.modules, 'secret' in globals(),"
         " 'labkit' in globals())\nsecret = 1"
     )
     for name in ("01_a", "02_b"):

@@ -15,12 +15,12 @@ import pydo
 
 import labkit.cli
 import labkit.clouds
-import labkit.lab
+import labkit.opening
 
 assert kubernetes.client
 assert pydo
 assert labkit.clouds
-assert labkit.lab
+assert labkit.opening
 
 
 def child(order: dict) -> None:
