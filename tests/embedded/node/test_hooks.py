@@ -63,7 +63,7 @@ async def test_a_pre_stop_hook_runs_before_the_end_and_within_the_grace(node, tm
 
 
 async def test_a_pre_stop_hook_that_hangs_is_given_up(node):
-    spec = {"containers": [{**APP, "lifecycle": {"preStop": {"sleep": {"seconds": 600}}}}]}
+    spec = {"containers": [{**APP, "lifecycle": {"preStop": shell("sleep 600")}}]}
     await node.create({**spec, "terminationGracePeriodSeconds": 1})
     await node.wait(running)
     await node.kube.delete(path_of("v1", "pods", "default", "web"))

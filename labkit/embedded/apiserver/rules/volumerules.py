@@ -50,7 +50,13 @@ REQUIRED = {
     "persistentVolumeClaim": ("claimName",),
     "csi": ("driver",),
 }
-FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid")
+FILE_FIELDS = (
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+)
 FILE_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
 
 
