@@ -1,17 +1,18 @@
 """The life of one container of a pod: start, probe, end, start again.
 
-The restart policy, the back-off of a crashing container and what its probes do to it are here.
-The order of the containers of a pod is not: see :mod:`labkit.embedded.node.pods`.
+The restart policy and the back-off of a crashing container are here; its hooks and probes are in
+:mod:`labkit.embedded.node.attendance`, the order of the containers of a pod is in
+:mod:`labkit.embedded.node.pods`.
 """
 
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from labkit.embedded.images.catalog import (
     CommandNotFound,
@@ -20,16 +21,15 @@ from labkit.embedded.images.catalog import (
     Program,
 )
 from labkit.embedded.kube import KubeError
-from labkit.embedded.node import containers, executing, hooks, logs
+from labkit.embedded.node import containers, logs
+from labkit.embedded.node.attendance import Attendance
 from labkit.embedded.node.commands import has_command
-from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.containers import Running, StartProblem
 from labkit.embedded.node.environment import ConfigProblem
 from labkit.embedded.node.logs import ContainerLog
-from labkit.embedded.node.probing import ContainerProbes
+from labkit.embedded.node.owner import Owner
 from labkit.embedded.node.programs import Container
 from labkit.embedded.node.retries import Retries
-from labkit.embedded.node.sockets import port_number
 from labkit.embedded.node.status import ContainerState
 from labkit.embedded.node.volumes import MountProblem
 
@@ -37,34 +37,8 @@ logger = logging.getLogger(__name__)
 
 _CONFIG_RETRY_S = 0.5
 _LAST_WRITE_S = 2.0
-_GRACE_AFTER_HOOK_S = 2.0
-"""What a container has at least after its preStop hook, as the kubelet gives it."""
 _KEPT_LOGS = 2  # of this run and the one before
 _START_ERROR_EXIT = 128
-
-
-class Owner(Protocol):
-    """What a container's life needs of its pod."""
-
-    config: NodeConfig
-    pod_ip: str
-    title: str
-    """``NAME_NAMESPACE(UID)`` as in the kubelet's messages."""
-
-    def changed(self) -> None:
-        """The container's state changed: write the status."""
-
-    def event(self, reason: str, message: str, state: ContainerState) -> None:
-        """Record an event about a container."""
-
-    async def prepare(self, spec: Mapping[str, Any], program: Program, folder: Path) -> Container:
-        """Everything the program is told; volumes are linked into its root."""
-
-    async def arguments(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """Command line of the container, variables replaced."""
-
-    def locate(self, port: int) -> str | None:
-        """Real socket of a port, for probes."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +79,7 @@ class ContainerLife:
         self._task: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
         self.state = state
+        self._attendance = self._attend_to(spec)
         self.log: ContainerLog | None = None
         self.container: Container | None = None
 
@@ -152,12 +127,12 @@ class ContainerLife:
     def redefine(self, spec: Mapping[str, Any]) -> None:
         """The pod's spec has another image for it, the one thing that may change: run that."""
         self._spec = spec
+        self._attendance = self._attend_to(spec)
         self.state.image = spec["image"]
         self._retries.begin_anew()
         if self._running is not None and not self._stopping:
             self._redefined = True
-            text = f"Container {self.state.name} definition changed, will be restarted"
-            self._kill(self._running, text)
+            self._kill(f"Container {self.state.name} definition changed, will be restarted")
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop it for good; its last state stays."""
@@ -166,7 +141,9 @@ class ContainerLife:
         self._stopping = True
         if self._running is not None:
             self._owner.event("Killing", f"Stopping container {self.state.name}", self.state)
-            await self._end(self._running, self._policy.grace_s if grace_s is None else grace_s)
+            await self._attendance.end(
+                self._running, self._policy.grace_s if grace_s is None else grace_s
+            )
             await asyncio.wait({self._task}, timeout=_LAST_WRITE_S)
         self._task.cancel()
         await asyncio.wait({self._task})
@@ -255,9 +232,9 @@ class ContainerLife:
         seed = f"{owner.title}/{state.name}/{state.restarts}"
         state.run(f"labkit://{hashlib.sha256(seed.encode()).hexdigest()}")
         owner.event("Started", "Container started", state)
-        if not self._spec.get("startupProbe") and not self._hook_of("postStart"):
+        if not self._spec.get("startupProbe") and not self._attendance.hook_of("postStart"):
             self._has_started()  # told together with the start, as the kubelet does
-        watch = asyncio.create_task(self._watch(running), name=f"probes of {state.name}")
+        watch = asyncio.create_task(self._attendance.run(), name=f"probes of {state.name}")
         owner.changed()
         try:
             code = await running.wait()
@@ -269,87 +246,28 @@ class ContainerLife:
         owner.changed()
         return code
 
-    async def _watch(self, running: Running) -> None:
-        """The hook after the start, then the probes."""
-        hook = self._hook_of("postStart")
-        if hook and not await self._hook(hook):
-            self._owner.event("FailedPostStartHook", "PostStartHook failed", self.state)
-            self._kill(running, "FailedPostStartHook")
-            return
-        await self._probes()
-
-    def _hook_of(self, moment: str) -> Mapping[str, Any] | None:
-        hook: Mapping[str, Any] | None = (self._spec.get("lifecycle") or {}).get(moment)
-        return hook
-
-    async def _hook(self, hook: Mapping[str, Any]) -> bool:
-        return await hooks.run_hook(
-            hook, locate=self._locate, execute=self._execute, pod_ip=self._owner.pod_ip
-        )
-
-    async def _end(self, running: Running, grace_s: float) -> None:
-        """The hook before the end, within the grace; then SIGTERM and SIGKILL."""
-        began = monotonic()
-        if (hook := self._hook_of("preStop")) and grace_s > 0:
-            try:
-                async with asyncio.timeout(grace_s):
-                    passed = await self._hook(hook)
-            except TimeoutError:
-                passed = False
-            if not passed:
-                self._owner.event("FailedPreStopHook", "PreStopHook failed", self.state)
-            grace_s = max(_GRACE_AFTER_HOOK_S, grace_s - (monotonic() - began))
-        await running.stop(grace_s)
-
-    def _locate(self, port: int | str) -> str | None:
-        number = port_number(self._spec, port)
-        return None if number is None else self._owner.locate(number)
-
-    async def _probes(self) -> None:
-        found = ContainerProbes(
-            self._spec,
-            locate=self._locate,
-            execute=self._execute,
-            pod_ip=self._owner.pod_ip,
-            on_ready=lambda ready: self._set_ready(ready=ready),
-            on_unhealthy=self._unhealthy,
-            on_dead=self._kill_unhealthy,
-        )
-        await found.startup()
-        if not self.state.started:
-            self._has_started()
-            self._owner.changed()
-        await found.watch()
-
     def _has_started(self) -> None:
         self.state.started = True
         self.state.ready = not self._spec.get("readinessProbe")
         self._started.set()
 
-    async def _execute(self, argv: Sequence[str]) -> tuple[int, str]:
-        if self.container is None:
-            raise OSError("the container is not running")
-        return await executing.run_once(self._owner.config, self.container, argv)
+    def _attend_to(self, spec: Mapping[str, Any]) -> Attendance:
+        return Attendance(
+            self._owner,
+            spec,
+            self.state,
+            container=lambda: self.container,
+            on_started=self._has_started,
+            kill=self._kill,
+        )
 
-    def _set_ready(self, *, ready: bool) -> None:
-        if self.state.ready != ready:
-            self.state.ready = ready
-            self._owner.changed()
-
-    def _unhealthy(self, message: str) -> None:
-        self._owner.event("Unhealthy", message, self.state)
-
-    def _kill_unhealthy(self, word: str) -> None:
-        if self._running is not None:
-            text = f"Container {self.state.name} failed {word} probe, will be restarted"
-            self._kill(self._running, text)
-
-    def _kill(self, running: Running, message: str) -> None:
+    def _kill(self, message: str) -> None:
         """End it, so that the restart policy decides."""
-        if self._stopping or (self._killing and not self._killing.done()):
+        running = self._running
+        if running is None or self._stopping or (self._killing and not self._killing.done()):
             return
         self._owner.event("Killing", message, self.state)
-        self._killing = asyncio.create_task(self._end(running, self._policy.grace_s))
+        self._killing = asyncio.create_task(self._attendance.end(running, self._policy.grace_s))
 
     def _last_words(self, code: int) -> str:
         wanted = self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError"

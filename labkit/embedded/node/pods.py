@@ -43,7 +43,7 @@ _FINAL_GRACE_S = 2.0
 
 
 class PodWorker:
-    """One pod and its containers. See `lives.Owner` for what the containers ask of it."""
+    """One pod and its containers. See `owner.Owner` for what the containers ask of it."""
 
     def __init__(self, node: NodeContext, pod: Object) -> None:
         self.node = node
