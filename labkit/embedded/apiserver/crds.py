@@ -23,19 +23,25 @@ def serve(backend: Backend, entry: Entry) -> None:
     if "deletionTimestamp" in crd["metadata"]:
         asyncio.get_running_loop().call_soon(_terminate, backend, entry.name)
         return
-    registry = backend.registry
     backend.documents.clear()
-    registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
-    problem = _clash(backend, entry)
-    if not problem:
-        for version in crd["spec"]["versions"]:
-            if version.get("served"):
-                registry.add(resource_of(crd, version))
-        backend.schemas.add_crd(crd)
-    wanted = _status(crd, problem)
+    backend.registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
+    wanted = _status(crd, _register(backend, entry))
     if crd.get("status") != wanted:
         metadata = dict(crd["metadata"])
         backend.store.put(STORAGE, {**crd, "metadata": metadata, "status": wanted})
+
+
+def _register(backend: Backend, entry: Entry) -> str:
+    """Serve a definition's versions; the message of a conflict, or nothing."""
+    crd = entry.obj
+    deleting = "deletionTimestamp" in crd["metadata"]
+    problem = "" if deleting else _clash(backend, entry)
+    if not problem:
+        for version in crd["spec"]["versions"]:
+            if deleting or version.get("served"):
+                backend.registry.add(resource_of(crd, version))
+        backend.schemas.add_crd(crd)
+    return problem
 
 
 def _terminate(backend: Backend, name: str) -> None:
@@ -73,7 +79,10 @@ def instance_removed(backend: Backend, crd: Object) -> None:
 
 def withdraw(backend: Backend, entry: Entry) -> None:
     """Stop serving a definition that is gone."""
-    crd = entry.obj
+    _withdraw(backend, entry.obj)
+
+
+def _withdraw(backend: Backend, crd: Object) -> None:
     backend.documents.clear()
     backend.registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
     backend.schemas.remove_crd(crd)
@@ -82,13 +91,18 @@ def withdraw(backend: Backend, entry: Entry) -> None:
 def load(backend: Backend) -> None:
     """Serve every stored definition (after a restart)."""
     for entry in backend.store.entries(STORAGE):
-        crd = entry.obj
-        if "deletionTimestamp" in crd["metadata"]:
-            for version in crd["spec"]["versions"]:
-                backend.registry.add(resource_of(crd, version))
-            backend.schemas.add_crd(crd)
+        if "deletionTimestamp" in entry.obj["metadata"]:
+            _register(backend, entry)
         else:
             serve(backend, entry)
+
+
+def reload(backend: Backend) -> None:
+    """Serve what is stored and nothing else: changes of definitions may have been undone."""
+    for crd in [resource.crd for resource in backend.registry.all() if resource.crd is not None]:
+        _withdraw(backend, crd)
+    for entry in backend.store.entries(STORAGE):
+        _register(backend, entry)
 
 
 def _clash(backend: Backend, entry: Entry) -> str:

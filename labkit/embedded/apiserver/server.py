@@ -14,6 +14,7 @@ import logging
 import ssl
 import tempfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -101,6 +102,7 @@ class ApiServer:
             http=session,
             stopping=lambda: self._stopping,
         )
+        store.on_refusal += [self.backend.authorizer.forget, partial(crds.reload, self.backend)]
         try:
             bootstrap.create(self.backend)
             crds.load(self.backend)
