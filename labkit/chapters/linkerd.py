@@ -148,7 +148,8 @@ def wait_rollouts(
     wait_rollout(
         lab.kubernetes(cluster), namespace, names, timeout_s=ROLLOUT_TIMEOUT_S, report=shown
     )
-    shown.update(f"{len(names)} deployments ready in {namespace}", key=cluster)
+    ready = f"{len(names)} deployments" if len(names) > 1 else names[0]
+    shown.update(f"{ready} ready in {namespace}", key=cluster)
 
 
 def rollout_rows(

@@ -86,7 +86,8 @@ class Creation:
     def _wait(self, name: str, cluster: Cluster) -> Cluster:
         def on_progress(seen: Cluster, _: float) -> None:
             nodes = f"{seen.nodes_running} of {seen.node_count} nodes"
-            self.report(name, f"{seen.state}, {nodes}, takes {self.takes}")
+            left = "" if seen.is_running else f", takes {self.takes}"
+            self.report(name, f"{seen.state}, {nodes}{left}")
 
         return self.client.wait_running(cluster.id, on_progress=on_progress)
 

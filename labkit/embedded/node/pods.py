@@ -9,9 +9,9 @@ sidecars in reverse order, and the pod object is deleted.
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,6 +23,14 @@ from labkit.embedded.node.capacity import capacity_of
 from labkit.embedded.node.context import NodeContext
 from labkit.embedded.node.environment import EnvironmentResolver, command_line
 from labkit.embedded.node.lives import ContainerLife, Policy
+from labkit.embedded.node.preparing import (
+    ROOT,
+    WORK,
+    Remembered,
+    as_known_here,
+    container_of,
+    needs_node_proxy,
+)
 from labkit.embedded.node.programs import Container
 from labkit.embedded.node.recovery import containers_by_kind, first_state
 from labkit.embedded.node.sockets import PodSockets
@@ -36,7 +44,6 @@ Object = dict[str, Any]
 
 _SETUP_RETRY_S = (0.2, 5.0)
 _DELETE_RETRY_S = (0.1, 5.0)
-_CACHE_S = 2.0
 _COMPONENT_TOKEN_S = 365 * 24 * 3600
 _DEFAULT_GRACE_S = 30.0
 _FINAL_GRACE_S = 2.0
@@ -57,7 +64,7 @@ class PodWorker:
         self.sockets: PodSockets | None = None
         self._folder = self.config.data_dir / "pods" / self.uid
         self._start_time = (pod.get("status") or {}).get("startTime") or timestamps.now()
-        self._cache: dict[tuple[str, str], tuple[float, Object | None]] = {}
+        self._objects = Remembered(partial(node.read, namespace=self.namespace))
         self._leaving = asyncio.Event()
         self._gone = False
         self._had_ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
@@ -70,7 +77,7 @@ class PodWorker:
         self._volumes = PodVolumes(
             pod,
             self._folder / "volumes",
-            read=self.read,
+            read=self._objects.read,
             token=lambda audience, seconds: node.token(self.pod, audience, seconds),
         )
 
@@ -142,64 +149,31 @@ class PodWorker:
         """Real socket of a port."""
         return self.sockets.local(port) if self.sockets else None
 
-    async def read(self, kind: str, name: str) -> Object | None:
-        """A secret or config map of the namespace, remembered for a moment."""
-        at, found = self._cache.get((kind, name), (float("-inf"), None))
-        if found is None or monotonic() - at > _CACHE_S:
-            found = await self.node.read(kind, self.namespace, name)
-            self._cache[kind, name] = (monotonic(), found)
-        return found
-
     async def arguments(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
         """Command line of a container."""
         return command_line(spec, await self._environment(spec))
 
     async def prepare(self, spec: Mapping[str, Any], program: Program, folder: Path) -> Container:
         """Link the volumes, and gather what the program is told."""
-        root, work = folder / "root", folder / "work"
-        self._volumes.link(spec, root)
-        work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._volumes.link(spec, folder / ROOT)
+        (folder / WORK).mkdir(parents=True, exist_ok=True, mode=0o700)
         env = await self._environment(spec)
         token = ""
         if program.kind == "component":
             token = await self.node.token(self.pod, None, _COMPONENT_TOKEN_S)
-        if self.sockets and self._needs_node_proxy(program):
+        if self.sockets and needs_node_proxy(program, self.sockets):
             self.node.node_proxy.want()
             if not self.sockets.meshed:  # a meshed pod's own proxy opens its way out
                 await self.node.node_proxy.serving(self.sockets.egress)
-        found = self.sockets or PodSockets(app={}, outside={}, egress="", meshed=False)
-        metadata = self._view()["metadata"]
-        return Container(
-            cluster=self.node.cluster,
-            namespace=self.namespace,
-            pod=self.name,
-            pod_uid=self.uid,
-            pod_ip=self.pod_ip,
-            service_account=self.pod["spec"].get("serviceAccountName") or "default",
-            labels=dict(metadata.get("labels") or {}),
-            annotations=dict(metadata.get("annotations") or {}),
-            name=spec["name"],
-            image=spec["image"],
-            argv=command_line(spec, env),
-            stdin=bool(spec.get("stdin")),
-            tty=bool(spec.get("tty")),
+        return container_of(
+            self.node,
+            self._view(),
+            spec,
+            sockets=self.sockets,
             env=env,
-            app_sockets=found.app,
-            sockets=found.outside,
-            egress=found.egress,
-            root=root,
-            run_dir=self.config.run_dir,
-            work_dir=work,
-            server=self.config.server,
             token=token,
-            ca_file=self.config.ca_file,
+            folder=folder,
         )
-
-    def _needs_node_proxy(self, program: Program) -> bool:
-        """A process without a sidecar does; with one Envoy per cluster, every meshed pod too."""
-        meshed = self.sockets is not None and self.sockets.meshed
-        shared = os.environ.get("LABKIT_PROXY_GROUPING") == "cluster"
-        return shared if meshed else program.kind != "component"
 
     # living
 
@@ -265,25 +239,19 @@ class PodWorker:
         while self._volumes.need_refresh:
             await asyncio.sleep(self.config.volume_refresh_s)
             with contextlib.suppress(MountProblem, KubeError, OSError):
-                self._cache.clear()
+                self._objects.forget()
                 await self._volumes.write()
 
     async def _environment(self, spec: Mapping[str, Any]) -> dict[str, str]:
         capacity = capacity_of(self.config.size)
         numbers = {"cpu": capacity.cpus, "memory": capacity.memory_bytes}
-        resolver = EnvironmentResolver(self._view(), self.read, capacity=numbers)
+        resolver = EnvironmentResolver(self._view(), self._objects.read, capacity=numbers)
         return await resolver.resolve(spec)
 
     def _view(self) -> Object:
-        """The pod with what this node knows about it already."""
-        metadata = dict(self.pod["metadata"])
-        if self.sockets:
-            known = metadata.get("annotations") or {}
-            metadata["annotations"] = {**known, **self.sockets.annotations()}
-        status = dict(self.pod.get("status") or {})
-        host = self.config.internal_ip
-        status.update(podIP=self.pod_ip, podIPs=[{"ip": self.pod_ip}], hostIP=host)
-        return {**self.pod, "metadata": metadata, "status": status}
+        return as_known_here(
+            self.pod, sockets=self.sockets, pod_ip=self.pod_ip, host_ip=self.config.internal_ip
+        )
 
     # leaving
 
