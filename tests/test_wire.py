@@ -198,7 +198,7 @@ def test_library_code_does_not_print():
 def test_modules_and_functions_are_short():
     for path in modules(PACKAGE):
         text = path.read_text()
-        assert text.count("\n") <= 600, path.relative_to(ROOT)
+        assert text.count("\n") <= 420, path.relative_to(ROOT)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = node.end_lineno - node.lineno + 1

