@@ -28,9 +28,10 @@ def main(arguments: list[str]) -> None:
     if arguments:
         take(arguments[0])
         return
+    others = {name: text for name, text in os.environ.items() if not name.startswith("LABKIT_")}
     with (
         tempfile.TemporaryDirectory(prefix="labkit-pictures-") as home,
-        live_view({**os.environ, "LABKIT_HOME": home}) as address,
+        live_view({**others, "LABKIT_HOME": home}) as address,
     ):
         take(address)
 

@@ -9,7 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,21 @@ def pytest_configure() -> None:
     # How long an example takes depends on the machine, and no test asserts timings.
     settings.register_profile("labkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("labkit")
+
+
+_at_the_end = ExitStack()
+
+
+@cache
+def _commands() -> Any:
+    from tests.support.commands import commands
+
+    return _at_the_end.enter_context(commands())
+
+
+def pytest_sessionfinish() -> None:
+    """End what the session shares."""
+    _at_the_end.close()
 
 
 @dataclass(frozen=True)
@@ -56,11 +73,19 @@ class Home:
         cwd: Path | None = None,
         timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `labkit …` and return what it answered, whatever the exit code."""
+        """Run `labkit …` and return what it answered, whatever the exit code.
+
+        It is a process of its own, forked from one that has imported what commands need: most of
+        the time of a short command would be that. An interpreter that is to start in another way
+        (`PYTHON…` in its environment) starts.
+        """
+        environment, folder = {**self.environment, **(env or {})}, cwd or self.root
+        if not any(name.startswith("PYTHON") for name in env or {}):
+            return _commands().run(args, env=environment, cwd=folder, timeout_s=timeout)
         return subprocess.run(
             self.argv(*args),
-            env={**self.environment, **(env or {})},
-            cwd=cwd or self.root,
+            env=environment,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -107,9 +132,9 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def module_home() -> Iterator[Home]:
-    """A home that the tests of a module share; what they leave running is ended."""
+@contextmanager
+def _shared_home() -> Iterator[Home]:
+    """A home for several tests; what they leave running is ended."""
     root = Path(tempfile.mkdtemp(prefix="labkit-home-"))
     home = Home(root)
     try:
@@ -123,6 +148,28 @@ def module_home() -> Iterator[Home]:
                 check=False,
             )
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def module_home() -> Iterator[Home]:
+    """A home that the tests of a module share."""
+    with _shared_home() as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def walk() -> Iterator[Any]:
+    """The whole walk, and the lab that it left up, for all tests that need one."""
+    from tests.support.walked import walked
+
+    with _shared_home() as home, walked(home) as walk:
+        yield walk
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those come last who need the lab of the walk: it is up for no others."""
+    items.sort(key=lambda item: "walk" in getattr(item, "fixturenames", ()))
 
 
 def wait_until(condition: Callable[[], Any], what: str, *, timeout_s: float = WAIT_S) -> Any:

@@ -8,7 +8,6 @@ mends nothing else than the fault. `LABKIT_GOLDEN=write` writes the files instea
 import json
 import os
 import re
-import subprocess
 import time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -24,7 +23,6 @@ from labkit.checking import run_checks
 from labkit.checks import Report
 from labkit.inventory import all_checks
 from labkit.lab import Lab
-from labkit.params import Params
 
 GOLDEN = Path(__file__).with_name("golden") / "checks"
 IDS = {check.id: check for check in all_checks()}
@@ -52,21 +50,11 @@ VOLATILE = (
 class Broken:
     """The lab, and the ways to break it, to look at it, and to mend it."""
 
-    def __init__(self, home, lab):
-        self.home, self.lab = home, lab
+    def __init__(self, walk, lab):
+        self.home, self.lab, self._walk = walk.home, lab, walk
 
     def shell(self, line):
-        labkit = " ".join(self.home.argv("env", "--lab-name", "golden"))
-        done = subprocess.run(
-            ["bash", "-c", f'set -eo pipefail; eval "$({labkit})"; {line}'],
-            env=self.home.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return self._walk.ok(f"set -o pipefail; {line}")
 
     def look(self, *ids, lab=None):
         return run_checks(lab or self.lab, [IDS[i] for i in ids], wait=False).outcomes
@@ -93,7 +81,7 @@ class Broken:
             time.sleep(0.5)
 
     def normal(self, text):
-        text = text.replace(str(self.lab.folder.root), "~/.labkit/golden")
+        text = text.replace(str(self.lab.folder.root), "~/.labkit/walk")
         for pattern, name in VOLATILE:
             text = re.sub(pattern, name, text)
         return text
@@ -140,24 +128,9 @@ def test_a_failure_is_told_by_a_declared_reason(name):
 
 
 @pytest.fixture(scope="module")
-def broken(module_home):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("LABKIT_HOME", str(module_home.root))
-    patch.delenv("LABKIT_RUN_FOLDER", raising=False)
-    chosen = ("measure_seconds=30", "warmup_seconds=0", "load_rate=0")
-    given = [part for item in chosen for part in ("-p", item)]
-    try:
-        done = module_home.run("solve", "10", "--lab-name", "golden", *given, timeout=500)
-        assert done.returncode == 0, done.stderr
-        yield Broken(module_home, Lab.of(Params.model_validate_json(_params(module_home))))
-    finally:
-        patch.undo()
-        down = module_home.run("down", "--lab-name", "golden")
-        assert down.returncode == 0, down.stderr
-
-
-def _params(home):
-    return (home.root / "golden" / "lab.json").read_text()
+def broken(walk):
+    with walk.here() as lab:
+        yield Broken(walk, lab)
 
 
 # --- this machine, the lab's files, its record --------------------------------------------
@@ -184,7 +157,7 @@ def test_00_cloud_and_what_needs_clusters_before_there_are_any(broken):
     unmade = Lab.of(broken.lab.params.model_copy(update={"lab_name": "unmade"}))
     broken.show("00.cloud", lab=unmade)
     text = str(Report(broken.look("01.nodes-west", lab=unmade)))
-    compare("no-clusters", broken.normal(text.replace("/unmade/", "/golden/")))
+    compare("no-clusters", broken.normal(text.replace("/unmade/", "/walk/")))
 
 
 @slow
@@ -281,7 +254,7 @@ def test_08_intruders_that_were_not_sent(broken):
 @slow
 @pytest.mark.timeout(600)
 def test_12_a_drill_that_is_open(broken):
-    started = broken.home.run("drill", "unmeshed-client", "--lab-name", "golden")
+    started = broken.home.run("drill", "unmeshed-client", "--lab-name", "walk")
     assert started.returncode == 0, started.stderr
     broken.shell(broken.show("12.healed")["12.healed"].fix)
     broken.holds("12.healed", "05.proxies-west")
@@ -290,7 +263,12 @@ def test_12_a_drill_that_is_open(broken):
 @slow
 @pytest.mark.timeout(600)
 def test_13_a_region_that_was_not_lost_yet(broken):
-    broken.show("13.went-on", "13.came-back")
+    kept = broken.lab.folder.recall()["failover"]
+    broken.lab.folder.forget("failover")
+    try:
+        broken.show("13.went-on", "13.came-back")
+    finally:
+        broken.lab.folder.remember(failover=kept)
 
 
 @slow

@@ -1,6 +1,6 @@
 """The whole walk as a user starts it, and what it must leave behind: figures and nothing else.
 
-One lab serves all tests of this module; each may run first, last or alone.
+Other tests use the same lab; each may run first, last or alone.
 """
 
 import contextlib
@@ -8,82 +8,18 @@ import json
 import os
 import re
 import signal
-import subprocess
-from pathlib import Path
 
 import psutil
 import pytest
 
 from labkit.exercises import EXERCISES
+from tests.support.walked import CHAPTERS, arguments
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PARAMETERS = (
-    "lab_name=walk",
-    "west_region=sfo3",
-    "east_region=syd1",
-    "measure_seconds=30",
-    "warmup_seconds=2",
-    "load_rate=120",
-    "load_seconds=10",
-)
-CHAPTERS = (*(f"{n:02}" for n in range(11)), "12", "13")
-"""The notebooks of a run that keeps its lab: 11 compares runs, 99 takes the lab down."""
-RUN_TIMEOUT_S = 500
 GATEWAY_IDENTITY = (
     "linkerd-gateway.linkerd-multicluster.serviceaccount.identity.linkerd.cluster.local"
 )
-
-
-class Walk:
-    """The run, and the lab that it left up."""
-
-    def __init__(self, home, done):
-        self.home, self.done = home, done
-        (self.folder,) = (home.root / "runs").iterdir()
-        self.summary = json.loads((self.folder / "summary.json").read_text())
-        self.lab = home.root / "walk"
-
-    def shell(self, line, *, timeout=90):
-        """Type a line into a bash that has evaluated `labkit env`."""
-        labkit = " ".join(self.home.argv("env", "--lab-name", "walk"))
-        return subprocess.run(
-            ["bash", "-c", f'set -e; eval "$({labkit})"; {line}'],
-            env=self.home.environment,
-            cwd=self.home.root,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    def ok(self, line, *, timeout=90):
-        done = self.shell(line, timeout=timeout)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def walk(module_home):
-    arguments = [part for item in PARAMETERS for part in ("-p", item)]
-    done = module_home.run("run", "--keep", *arguments, timeout=RUN_TIMEOUT_S)
-    lab = module_home.root / "walk"
-    sockets = _socket_folder(lab)
-    try:
-        yield Walk(module_home, done)
-    finally:
-        down = module_home.run("down", "--lab-name", "walk")
-    assert down.returncode == 0, down.stderr
-    assert "processes left: 0" in down.stdout
-    assert module_home.processes() == []
-    assert not sockets.exists()
-    assert not (lab / "kubeconfig").exists()
-
-
-def _socket_folder(lab: Path) -> Path:
-    from labkit.embedded.state import StateFolder
-
-    return StateFolder(lab / "cloud").run_dir
 
 
 # --- the run ------------------------------------------------------------------------------
@@ -99,7 +35,7 @@ def test_the_walk_is_on_a_board(walk):
     board = walk.home.json("board", str(walk.lab))
     (learner,) = board["learners"]
     assert (learner["lab"], board["unread"]) == ("walk", [])
-    chapters = walk.home.json("progress", "--lab-name", "walk")["chapters"]
+    chapters = walk.progress["chapters"]
     passed = {number for number, chapter in chapters.items() if chapter["passed"]}
     assert passed >= set(CHAPTERS)
 
@@ -225,7 +161,7 @@ def test_every_notebook_has_its_time(walk):
 
 def test_a_second_up_says_so_and_changes_nothing(walk):
     before = {p.pid for p in psutil.process_iter() if _is_daemon(p, walk.lab)}
-    done = walk.home.run("up", *[part for item in PARAMETERS for part in ("-p", item)])
+    done = walk.home.run("up", *arguments())
     assert done.returncode == 0, done.stderr
     assert "is up already; nothing was changed" in done.stdout
     assert {p.pid for p in psutil.process_iter() if _is_daemon(p, walk.lab)} == before
@@ -239,7 +175,7 @@ def test_a_second_up_with_other_regions_is_refused(walk):
 
 
 def test_a_run_beside_a_running_lab_is_refused(walk):
-    done = walk.home.run("run", *[part for item in PARAMETERS for part in ("-p", item)])
+    done = walk.home.run("run", *arguments())
     assert done.returncode == 1
     assert "is up already, and a run needs a fresh one" in done.stderr
 
@@ -329,7 +265,7 @@ def test_a_killed_daemon_comes_back_without_loss_or_doubles(walk, wait):
     names = _lasting(walk)
     os.kill(_processes(walk)["daemon"], signal.SIGKILL)
     wait(lambda: not walk.home.json("status", "--lab-name", "walk")["running"], "its end")
-    done = walk.home.run("up", *[part for item in PARAMETERS for part in ("-p", item)])
+    done = walk.home.run("up", *arguments())
     assert done.returncode == 0, done.stderr
 
     def settled():

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 import warnings
 from importlib import import_module
 from typing import Any, NoReturn
@@ -62,6 +63,8 @@ def _become(request: dict[str, Any], channel: socket.socket) -> NoReturn:
         parent = f"--IPKernelApp.parent_handle={os.getppid()}"
         IPKernelApp.launch_instance([*request["argv"][1:], parent])
         code = 0
+    except Exception:  # noqa: BLE001 - `_exit` would swallow why a kernel died
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,21 +1,19 @@
 """Every drill on a real lab: it shows, it is mended by hand, it heals, and all is well after.
 
-One lab serves all tests of this module.
+The lab is that of the walk.
 """
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
 
+from labkit import catch_up
 from labkit.drill_log import DrillLog
 from labkit.drills import DRILLS, cure_open
-from labkit.lab import Lab
-from labkit.opening import find_lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 KUBECTL = "kubectl --context"
 INJECT = '{"spec":{"template":{"metadata":{"annotations":{"linkerd.io/inject":"enabled"}}}}}'
@@ -56,30 +54,10 @@ IN_LONG_RUNS_ONLY = {"wan-black-hole", "wrong-trust-anchor", "link-direction", "
 
 
 class OpenLab:
-    """A lab at the end of chapter 07, in this process and as commands."""
+    """The lab of the walk, in this process and as commands."""
 
-    def __init__(self, home):
-        self.home = home
-        self.lab: Lab = find_lab("drills")
-
-    def shell(self, line):
-        """Type a line into a bash that has evaluated `labkit env`."""
-        labkit = " ".join(self.home.argv())
-        done = subprocess.run(
-            [
-                "bash",
-                "-c",
-                f'set -e; labkit() {{ {labkit} "$@"; }}; eval "$(labkit env)"; {line}',
-            ],
-            env=self.home.environment,
-            cwd=self.home.root,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+    def __init__(self, walk, lab):
+        self.home, self.lab, self.shell = walk.home, lab, walk.ok
 
     def checks(self):
         """Every check up to chapter 07 that does not hold, with its reason."""
@@ -88,18 +66,9 @@ class OpenLab:
 
 
 @pytest.fixture(scope="module")
-def opened(module_home):
-    done = module_home.run("solve", "07", "-p", "lab_name=drills", timeout=400)
-    assert done.returncode == 0, done.stderr
-    before = os.environ.get("LABKIT_HOME")
-    os.environ["LABKIT_HOME"] = str(module_home.root)
-    try:
-        yield OpenLab(module_home)
-    finally:
-        os.environ.pop("LABKIT_HOME")
-        if before is not None:
-            os.environ["LABKIT_HOME"] = before
-        assert module_home.run("down", "--lab-name", "drills").returncode == 0
+def opened(walk):
+    with walk.here() as lab:
+        yield OpenLab(walk, lab)
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +117,7 @@ def test_a_drill_that_was_killed_heals_by_the_command_line(opened, wait):
     drill, lab, home = DRILLS["mirror-label-missing"], opened.lab, opened.home
     record = DrillLog(lab.folder).begin(drill.name, drill.look(lab))
     drill.inject(lab, record.before)
-    refused = home.run("drill", "unmeshed-client", "--lab-name", "drills")
+    refused = home.run("drill", "unmeshed-client", "--lab-name", "walk")
     assert refused.returncode == 1
     assert "mirror-label-missing is open" in refused.stderr
     assert "the drill mirror-label-missing is open" in home.run("status").stdout
@@ -189,7 +158,6 @@ def test_a_lab_that_is_not_in_order_is_not_broken_further(opened, wait):
 
 def test_catching_up_heals_first(opened):
     opened.lab.drill("unmeshed-client")
-    done = opened.home.run("solve", "07", "--lab-name", "drills", timeout=200)
-    assert done.returncode == 0, done.stderr
+    opened.lab.reset(catch_up.LAST)
     assert opened.lab.open_drills() == []
     assert opened.checks() == []

@@ -48,3 +48,12 @@ def runs(home):
     yield Runs(home)
     if (home.root / Runs.NAME / "lab.json").exists():
         home.run("down", "--lab-name", Runs.NAME)
+
+
+@pytest.fixture(scope="module")
+def failed_run(module_home):
+    """A run that failed before it had a lab; the tests that share it do not resume it."""
+    runs = Runs(module_home)
+    runs.add("00_start", "raise RuntimeError('made to fail')")
+    assert runs.run().returncode == 1
+    return runs

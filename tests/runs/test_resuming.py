@@ -108,22 +108,18 @@ def test_a_run_that_was_ended_goes_on(runs, wait, number):
     assert runs.home.processes() == []
 
 
-def test_other_parameters_are_refused_by_name(runs):
-    runs.add("00_u_fail", FAIL)
-    assert runs.run().returncode == 1
-    done = resume(runs, "-p", "west_region=ams3", env={"LABKIT_MEASURE_SECONDS": "7"})
+def test_other_parameters_are_refused_by_name(failed_run):
+    done = resume(failed_run, "-p", "west_region=ams3", env={"LABKIT_MEASURE_SECONDS": "7"})
     assert done.returncode == 2
     for text in ("west_region is sfo3 in this run, and ams3", "measure_seconds is 60 in this run"):
         assert text in done.stderr
     assert "--resume" in done.stderr
-    assert len(Checkpoints(runs.folder).attempts()) == 1
+    assert len(Checkpoints(failed_run.folder).attempts()) == 1
 
 
-def test_a_run_that_is_going_on_is_not_resumed(runs):
-    runs.add("00_u_fail", FAIL)
-    assert runs.run().returncode == 1
-    with Checkpoints(runs.folder).locked():
-        done = resume(runs)
+def test_a_run_that_is_going_on_is_not_resumed(failed_run):
+    with Checkpoints(failed_run.folder).locked():
+        done = resume(failed_run)
     assert done.returncode == 1
     assert "is going on in another process" in done.stderr
 

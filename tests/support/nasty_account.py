@@ -6,11 +6,8 @@ node. Loaded by path, like `emulated_digitalocean`; the benchmarks use it too.
 """
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +22,7 @@ from labkit.embedded.apiserver.server import ApiServer, ApiServerConfig, User
 from labkit.embedded.digitalocean.state import DigitalOceanState
 from labkit.embedded.kube import KubeClient, path_of
 from tests.support import emulated_digitalocean as emulated
+from tests.support.commands import Commands, commands
 
 HERE = Path(__file__).resolve().parent
 LAB = "demo"
@@ -80,7 +78,7 @@ class NastyAccount:
 
     server: object
     home: Path
-    zygote: subprocess.Popen
+    commands: Commands
     trigger: Trigger | None = None
     killed: int = 0
     requests: int = 0
@@ -109,16 +107,10 @@ class NastyAccount:
         """Run a command to its end, or to its death."""
         out, err = self.home / ".out", self.home / ".err"
         self.trigger = kill
-        order = {
-            "argv": argv,
-            "env": self.environment | env,
-            "out": str(out),
-            "err": str(err),
-        }
-        self.zygote.stdin.write(json.dumps(order) + "\n")
-        self.zygote.stdin.flush()
-        self.pid = int(self.zygote.stdout.readline())
-        code = int(self.zygote.stdout.readline())
+        environment = self.environment | env
+        running = self.commands.start(argv, env=environment, cwd=self.home, out=out, err=err)
+        self.pid = running.pid
+        code = running.wait()
         self.trigger, self.pid = None, 0
         return Done(list(argv), code, out.read_text(), err.read_text())
 
@@ -227,21 +219,10 @@ def nasty_account(folder: Path, **options) -> Iterator[NastyAccount]:
             around=_trigger(account),
             **options,
         ) as server,
+        commands() as started,
     ):
-        account.server = server
-        account.zygote = subprocess.Popen(
-            [sys.executable, str(HERE / "zygote.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=HERE.parent,
-        )
-        try:
-            yield account
-        finally:
-            account.zygote.stdin.close()
-            account.zygote.stdout.close()
-            account.zygote.wait(20)
+        account.server, account.commands = server, started
+        yield account
 
 
 def _trigger(account: NastyAccount):

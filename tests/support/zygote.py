@@ -1,64 +1,96 @@
 """Starts `labkit` commands quickly: imports everything once, then forks for each command.
 
-A command is a process of its own, with its own environment, and can be killed like any other. One
-JSON object a line comes in on standard input (`argv`, `env`, `out`, `err`); the process id goes out
-when it has started and its exit code when it has ended, negative for a signal.
+A command is a process of its own, with its own environment, folder and output, and can be killed
+like any other. Several may run at the same time: each has a connection to the socket that is
+named on the command line. A JSON object comes in (`argv`, `env`, `cwd`, `out`, `err`); the process id
+goes out when it has started and its exit code when it has ended, negative for a signal. The zygote
+ends when its standard input is closed.
 """
 
+import importlib
 import json
 import os
+import select
+import signal
+import socket
 import sys
+import warnings
 from pathlib import Path
+from typing import Any, NoReturn
 
-import kubernetes.client
-import pydo
+IMPORTED = (
+    "kubernetes.client",
+    "pydo",
+    "labkit.board.running",
+    "labkit.cli",
+    "labkit.clouds",
+    "labkit.opening",
+    "labkit.runs.headless",
+    "labkit.runs.report",
+    "papermill",
+)
+PROGRAM = "labkit/cli/__main__.py"
+FILTERS = list(warnings.filters)
+"""Those of the interpreter."""
 
-import labkit.cli
-import labkit.clouds
-import labkit.opening
 
-assert kubernetes.client
-assert pydo
-assert labkit.clouds
-assert labkit.opening
-
-
-def child(order: dict) -> None:
+def command(order: dict[str, Any]) -> NoReturn:
+    """Be the command, never to return."""
+    warnings.filters[:] = FILTERS
     os.setsid()
     os.environ.clear()
     os.environ.update(order["env"])
     for number, name in ((1, "out"), (2, "err")):
-        file = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(file, number)
+        os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.chdir(order["env"]["LABKIT_HOME"])
-    sys.argv = ["labkit", *order["argv"]]
+    os.chdir(order["cwd"])
+    sys.argv, sys.path[0] = [PROGRAM, *order["argv"]], order["cwd"]  # as `python -m` has it
     code = 1
     try:
-        labkit.cli.main()
+        importlib.import_module("labkit.cli").main()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def answer(number: int) -> None:
-    sys.stdout.write(f"{number}\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    for line in sys.stdin:
-        order = json.loads(line)
+def attend(connection: socket.socket) -> NoReturn:
+    """Start one command and tell of its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with connection, connection.makefile("r") as lines:
+        order = json.loads(lines.readline())
         pid = os.fork()
         if pid == 0:
-            child(order)
-        answer(pid)
+            connection.close()
+            command(order)
+        connection.sendall(f"{pid}\n".encode())
         _, status = os.waitpid(pid, 0)
-        answer(os.waitstatus_to_exitcode(status))
+        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def main(address: str) -> None:
+    """Serve until standard input is closed."""
+    # OpenBLAS has threads, and cares for forks itself.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who attends to a command leaves no zombie
+    for name in IMPORTED:
+        importlib.import_module(name)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{address}.new")
+        listener.listen(64)
+        Path(f"{address}.new").rename(address)  # who sees it can connect
+        while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                attend(connection)
+            connection.close()
 
 
 if __name__ == "__main__":
-    assert Path(sys.argv[0]).name == "zygote.py"
-    main()
+    main(sys.argv[1])
