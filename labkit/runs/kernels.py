@@ -95,7 +95,7 @@ class Kernels:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # the template is there already
         self._waiting: deque[_Kernel] = deque()
         self._template: Template | None = None
         self._can_fork = sys.platform == "linux"

@@ -68,7 +68,8 @@ def test_every_notebook_has_a_fresh_kernel_in_its_folder_and_none_is_left(tmp_pa
         notebook = nbformat.v4.new_notebook(cells=[cell], metadata=KERNELSPEC)
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", DRIVER, str(tmp_path), fate],
+        [sys.executable, "-W", "ignore", "-c", DRIVER, tmp_path.name, fate],
+        cwd=tmp_path.parent,  # people type relative folders
         env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
         capture_output=True,
         text=True,
