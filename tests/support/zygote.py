@@ -45,14 +45,8 @@ def command(order: dict[str, Any]) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(order["cwd"])
     sys.argv, sys.path[0] = [PROGRAM, *order["argv"]], order["cwd"]  # as `python -m` has it
-    code = 1
-    try:
-        importlib.import_module("labkit.cli").main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    # It exits as a program does: what is to be done at the end is done.
+    importlib.import_module("labkit.cli").main()
 
 
 def attend(connection: socket.socket) -> NoReturn:
