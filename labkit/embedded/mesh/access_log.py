@@ -7,7 +7,6 @@ has ended; `request_total` is therefore counted at the end of a request, not at 
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -21,9 +20,6 @@ from labkit.embedded.mesh.policies import PortPolicy
 logger = logging.getLogger(__name__)
 
 _READ_BYTES = 65536
-_GATHER_S = 0.05
-"""Envoy writes each line at once, and a read costs more than a line: when they come thick and
-fast, those of the next moment are left to come together."""
 
 _REQUEST: Mapping[str, str] = {
     "ts": "%START_TIME(%s.%6f)%",
@@ -155,8 +151,6 @@ class AccessLogPipe:
         self._on_entry = on_entry
         self._rest = b""
         self._descriptor: int | None = None
-        self._read_at = float("-inf")
-        self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Make the pipe and start reading; to be called before Envoy opens it."""
@@ -164,43 +158,29 @@ class AccessLogPipe:
         os.mkfifo(self._path, 0o600)
         # Read and write: the pipe then never reports its end when Envoy restarts.
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
-        self._follow()
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
 
     def close(self) -> None:
         """Read what is left, then remove the pipe."""
         if self._descriptor is None:
             return
-        while self._read() == _READ_BYTES:
+        while self._read():
             pass
-        if self._pause is not None:
-            self._pause.cancel()
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = None
         self._path.unlink(missing_ok=True)
 
-    def _follow(self) -> None:
-        self._pause = None
-        if self._descriptor is not None:
-            asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
-
-    def _readable(self) -> None:
+    def _read(self) -> bool:
+        """Take what is there; whether it was as much as one read can take."""
         if self._descriptor is None:
-            return
-        loop = asyncio.get_running_loop()
-        before, self._read_at = self._read_at, loop.time()
-        if self._read() < _READ_BYTES and self._read_at - before < _GATHER_S:
-            loop.remove_reader(self._descriptor)
-            self._pause = loop.call_later(_GATHER_S, self._follow)
-
-    def _read(self) -> int:
-        """Take what is there; how many bytes that was."""
-        data = b""
-        if self._descriptor is not None:
-            with contextlib.suppress(BlockingIOError):
-                data = os.read(self._descriptor, _READ_BYTES)
-                self._take(data)
-        return len(data)
+            return False
+        try:
+            data = os.read(self._descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._take(data)
+        return len(data) == _READ_BYTES
 
     def _take(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
