@@ -134,10 +134,6 @@ class Authorizer:
         self._known: dict[tuple[str, tuple[str, ...], Attributes], tuple[bool, str]] = {}
         self._versions: tuple[int, ...] = ()
 
-    def forget(self) -> None:
-        """Decide everything anew: roles are not what they were."""
-        self._known.clear()
-
     def authorize(self, user: User, attributes: Attributes) -> tuple[bool, str]:
         """Whether the user may, and why (empty for system:masters and for a refusal)."""
         if MASTERS in user.groups:

@@ -23,25 +23,19 @@ def serve(backend: Backend, entry: Entry) -> None:
     if "deletionTimestamp" in crd["metadata"]:
         asyncio.get_running_loop().call_soon(_terminate, backend, entry.name)
         return
+    registry = backend.registry
     backend.documents.clear()
-    backend.registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
-    wanted = _status(crd, _register(backend, entry))
+    registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
+    problem = _clash(backend, entry)
+    if not problem:
+        for version in crd["spec"]["versions"]:
+            if version.get("served"):
+                registry.add(resource_of(crd, version))
+        backend.schemas.add_crd(crd)
+    wanted = _status(crd, problem)
     if crd.get("status") != wanted:
         metadata = dict(crd["metadata"])
         backend.store.put(STORAGE, {**crd, "metadata": metadata, "status": wanted})
-
-
-def _register(backend: Backend, entry: Entry) -> str:
-    """Serve a definition's versions; the message of a conflict, or nothing."""
-    crd = entry.obj
-    deleting = "deletionTimestamp" in crd["metadata"]
-    problem = "" if deleting else _clash(backend, entry)
-    if not problem:
-        for version in crd["spec"]["versions"]:
-            if deleting or version.get("served"):
-                backend.registry.add(resource_of(crd, version))
-        backend.schemas.add_crd(crd)
-    return problem
 
 
 def _terminate(backend: Backend, name: str) -> None:
@@ -79,10 +73,7 @@ def instance_removed(backend: Backend, crd: Object) -> None:
 
 def withdraw(backend: Backend, entry: Entry) -> None:
     """Stop serving a definition that is gone."""
-    _withdraw(backend, entry.obj)
-
-
-def _withdraw(backend: Backend, crd: Object) -> None:
+    crd = entry.obj
     backend.documents.clear()
     backend.registry.remove_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"])
     backend.schemas.remove_crd(crd)
@@ -91,18 +82,13 @@ def _withdraw(backend: Backend, crd: Object) -> None:
 def load(backend: Backend) -> None:
     """Serve every stored definition (after a restart)."""
     for entry in backend.store.entries(STORAGE):
-        if "deletionTimestamp" in entry.obj["metadata"]:
-            _register(backend, entry)
+        crd = entry.obj
+        if "deletionTimestamp" in crd["metadata"]:
+            for version in crd["spec"]["versions"]:
+                backend.registry.add(resource_of(crd, version))
+            backend.schemas.add_crd(crd)
         else:
             serve(backend, entry)
-
-
-def reload(backend: Backend) -> None:
-    """Serve what is stored and nothing else: changes of definitions may have been undone."""
-    for crd in [resource.crd for resource in backend.registry.all() if resource.crd is not None]:
-        _withdraw(backend, crd)
-    for entry in backend.store.entries(STORAGE):
-        _register(backend, entry)
 
 
 def _clash(backend: Backend, entry: Entry) -> str:

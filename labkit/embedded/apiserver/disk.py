@@ -1,28 +1,29 @@
 """The objects' file: SQLite with a write-ahead log, and the moment from which a write is on disk.
 
-A thread writes one group after the other, each with all writes that came in meanwhile (group
-commit): one transaction, appended to the log, and one fsync of the log. After that the group
-outlives kill -9 and a power failure. SQLite itself syncs at checkpoints only (synchronous=NORMAL),
-in an order that never leaves the file half written.
+Every write is a transaction of its own, appended to the log at once. With that it is atomic and
+outlives kill -9 of this process. That it outlives a power failure, too, takes an fsync of the log,
+which is slow but serves everything written before it: a thread does one after the other, each for
+all writes that came in meanwhile (group commit). SQLite itself syncs at checkpoints only
+(synchronous=NORMAL), in an order that never leaves the file half written.
 
-A group that SQLite refuses (the disk is full) leaves the file as it was; whoever keeps a copy of
-the state forgets the group and everything after it. An fsync that fails leaves unknown what is on
-disk, and a second one may lie. So the first failure ends all writing until the file is opened
-again.
+An fsync that fails leaves unknown what is on disk, and a second one may lie. So the first failure
+ends all writing until the file is opened again.
 """
 
-import itertools
+import asyncio
+import contextlib
+import logging
 import os
+import queue
 import sqlite3
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-Row = tuple[str, str, str, int, bytes | None]
-"""(resource, namespace or "", name, version, JSON); without JSON the object is removed"""
+logger = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 32
-"""Rows of one statement: one is enough for most groups, and needs no transaction around it."""
+Row = tuple[str, str, str, int, bytes]
+"""(resource, namespace or "", name, version, JSON)"""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -48,11 +49,11 @@ class DiskError(OSError):
 
 
 class Database:
-    """The file. One thread at a time may use it."""
+    """The file. Writes come from one thread; `sync` may run in another."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, isolation_level=None)
         path.chmod(0o600)
         for pragma in _PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}").fetchall()
@@ -62,7 +63,7 @@ class Database:
         _sync_folder(path.parent)
         self._log = os.open(f"{path}-wal", os.O_RDONLY)
 
-    def rows(self) -> Iterator[tuple[str, str, str, int, bytes]]:
+    def rows(self) -> Iterator[Row]:
         """All objects, ordered by resource, namespace and name."""
         return self._db.execute(
             "SELECT storage, namespace, name, rv, body FROM objects ORDER BY 1, 2, 3"
@@ -72,46 +73,28 @@ class Database:
         """The version of the last removal: the newest object may be older than that."""
         return int(self._db.execute("SELECT rv FROM counter").fetchone()[0])
 
-    def commit(self, rows: Sequence[Row]) -> None:
-        """Bring writes to the disk, all or none.
+    def write(self, row: Row) -> None:
+        """Insert or replace an object; sqlite3.Error (a full disk) leaves all as it was."""
+        self._db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", row)
 
-        Raises:
-            sqlite3.Error: SQLite refused them (a full disk); the file is as it was.
-            OSError: nobody knows whether they are on disk.
-        """
-        last = {row[:3]: row for row in rows}  # what follows an earlier write of an object counts
-        kept = [row for row in last.values() if row[4] is not None]
-        gone = [row[:3] for row in last.values() if row[4] is None]
-        removed = max((row[3] for row in rows if row[4] is None), default=0)
-        if removed or len(kept) > _ROWS_AT_ONCE:
-            self._in_transaction(kept, gone, removed)
-        else:
-            self._insert(kept)
-        _fdatasync(self._log)
-
-    def _in_transaction(self, kept: list[Row], gone: list[Any], removed: int) -> None:
+    def remove(self, storage: str, namespace: str, name: str, *, version: int) -> None:
+        """Remove an object and note the version of its removal, both or neither."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for start in range(0, len(kept), _ROWS_AT_ONCE):
-                self._insert(kept[start : start + _ROWS_AT_ONCE])
-            self._db.executemany(
-                "DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?", gone
+            self._db.execute(
+                "DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?",
+                (storage, namespace, name),
             )
-            if removed:
-                self._db.execute("UPDATE counter SET rv = ?", (removed,))
+            self._db.execute("UPDATE counter SET rv = ?", (version,))
             self._db.execute("COMMIT")
         except sqlite3.Error:
             if self._db.in_transaction:  # SQLite ends it by itself when the disk is full
                 self._db.execute("ROLLBACK")
             raise
 
-    def _insert(self, rows: list[Row]) -> None:
-        """Insert or replace objects in one statement: each would take the interpreter's lock."""
-        values = ", ".join(["(?, ?, ?, ?, ?)"] * len(rows))
-        self._db.execute(
-            f"INSERT OR REPLACE INTO objects VALUES {values}",  # noqa: S608 - question marks
-            list(itertools.chain.from_iterable(rows)),
-        )
+    def sync(self) -> None:
+        """Return when everything that was written is on disk; OSError when it is not."""
+        _fdatasync(self._log)
 
     def close(self) -> None:
         """Bring the log into the file and let go of both."""
@@ -126,3 +109,108 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+class GroupCommit:
+    """Which versions are on disk: one `sync` at a time, each for all that was written before it.
+
+    Outside an event loop every write is synced at once.
+
+    Args:
+        sync: returns when everything written is on disk; runs in a thread.
+        version: what is on disk already.
+        on_disk: called in the event loop with each version that is reached.
+    """
+
+    def __init__(
+        self, sync: Callable[[], None], *, version: int, on_disk: Callable[[int], None]
+    ) -> None:
+        self.version = version
+        self._written = version
+        self._sync = sync
+        self._on_disk = on_disk
+        self._busy = False
+        self._failure: DiskError | None = None
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._jobs: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, int] | None]
+        self._jobs = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="fsync", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """DiskError when the disk has failed: nothing may be written any more."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wrote(self, version: int) -> None:
+        """A version has been written; bring it to the disk."""
+        self._written = version
+        if self._busy:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._sync()
+            self._reached(version)
+            return
+        self._busy = True
+        # Not at once: requests that arrived together are written first and share the fsync.
+        loop.call_soon(self._start, loop)
+
+    async def wait(self, version: int) -> None:
+        """Return when a version is on disk; DiskError when it will never be."""
+        if version <= self.version:
+            return
+        self.check()
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((version, waiter))
+        await waiter
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._jobs.put((loop, self._written))
+
+    def _work(self) -> None:
+        """The thread; an executor would cost as much again as everything else here."""
+        while (job := self._jobs.get()) is not None:
+            loop, version = job
+            error = None
+            try:
+                self._sync()
+            except OSError as problem:
+                error = problem
+            with contextlib.suppress(RuntimeError):  # the loop was closed, nobody waits
+                loop.call_soon_threadsafe(self._ended, loop, version, error)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, version: int, error: OSError | None) -> None:
+        if error is not None:
+            logger.critical("the disk has failed, nothing is written any more: %s", error)
+            self._failure = DiskError(f"the disk has failed: {error}")
+            self._busy = False
+            self._wake(self._written)
+            return
+        self._busy = self._written > version
+        if self._busy:
+            self._start(loop)
+        self._reached(version)
+
+    def _reached(self, version: int) -> None:
+        self.version = version
+        self._wake(version)  # first: writers wait for their answer, watchers may be many
+        self._on_disk(version)
+
+    def _wake(self, version: int) -> None:
+        waiting, self._waiting = self._waiting, []
+        for wanted, waiter in waiting:
+            if wanted > version:
+                self._waiting.append((wanted, waiter))
+            elif waiter.done():
+                continue  # its request has been cancelled
+            elif self._failure is not None:
+                waiter.set_exception(self._failure)
+            else:
+                waiter.set_result(None)
+
+    def close(self) -> None:
+        """Wait for the sync that runs, if one does."""
+        self._jobs.put(None)
+        self._thread.join()

@@ -90,12 +90,8 @@ class Dispatcher:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         call = requests.parse(request)
-        store = self._backend.store
-        refusals = store.refusals
         response = await self._told(request, call, self._answer(request, call))
-        if refusals != store.refusals and not response.prepared:
-            why = "the database refused a change that this request may have seen; try again"
-            return _refusal(status.internal(why), call)
+        store = self._backend.store
         rv = store.rv if call is None or call.shown is None else call.shown
         if rv <= store.rv_on_disk:
             return response

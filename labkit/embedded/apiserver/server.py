@@ -14,7 +14,6 @@ import logging
 import ssl
 import tempfile
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -102,7 +101,6 @@ class ApiServer:
             http=session,
             stopping=lambda: self._stopping,
         )
-        store.on_refusal += [self.backend.authorizer.forget, partial(crds.reload, self.backend)]
         try:
             bootstrap.create(self.backend)
             crds.load(self.backend)

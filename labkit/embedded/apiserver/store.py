@@ -1,10 +1,9 @@
 """Objects on disk, a cache of them in memory, and the history that watches read.
 
-Reads and writes see one state, the newest. It is ahead of the disk by a few milliseconds
-(`group_commit`). So nothing may leave the server before it is on disk: a handler's answer waits for
-`on_disk`, and watchers hear of a change only then. When the disk refuses a change, it and what came
-after it are undone; handlers that were under way see `refusals` change, for they may have built on
-it. The resourceVersion is one counter per cluster,
+Reads and writes see one state, the newest. It may be ahead of the disk by a few milliseconds: a
+write is in the file's log at once, but a power failure could still take it until the log is synced
+(`disk`). So nothing may leave the server before it is on disk: a handler's answer waits for
+`on_disk`, and watchers hear of a change only then. The resourceVersion is one counter per cluster,
 stored with every write, so it never goes back, also after kill -9. The history is kept in memory
 only and bounded per resource: after a restart, or when a client is too far behind, it is told 410
 and lists again, as with a real API server.
@@ -19,9 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.embedded.apiserver.disk import Database, DiskError, Row
+from labkit.embedded.apiserver.disk import Database, DiskError, GroupCommit
 from labkit.embedded.apiserver.entries import Entry, Event, Expired, Key, Object, cut_of, encode
-from labkit.embedded.apiserver.group_commit import GroupCommit
 from labkit.embedded.encoding import from_json
 
 __all__ = ["DiskError", "Entry", "Event", "Expired", "Object", "Store", "Subscription"]
@@ -45,19 +43,6 @@ class _Bucket:
     keys: list[Key] = field(default_factory=list)
     history: deque[Event] = field(default_factory=deque)
     watchers: set["Subscription"] = field(default_factory=set)
-
-    def undo(self, event: Event) -> None:
-        """Take back the newest event."""
-        key = event.entry.namespace, event.entry.name
-        if event.type == "ADDED":
-            del self.entries[key]
-            del self.keys[bisect_left(self.keys, key)]
-        elif event.previous is not None:
-            self.entries[key] = event.previous
-            if event.type == "DELETED":
-                insort(self.keys, key)
-        if self.history:
-            self.history.pop()
 
 
 class Subscription:
@@ -117,14 +102,7 @@ class Store:
         self._unheard: deque[tuple[_Bucket, Event]] = deque()
         self.rv: int = self._database.removed()
         self._load()
-        self._commit = GroupCommit(
-            self._database.commit,
-            version=self.rv,
-            on_disk=self._tell,
-            on_refusal=self._undo,
-        )
-        self.refusals = 0
-        self.on_refusal: list[Callable[[], None]] = []
+        self._commit = GroupCommit(self._database.sync, version=self.rv, on_disk=self._tell)
 
     def _load(self) -> None:
         for storage, namespace, name, rv, raw in self._database.rows():
@@ -211,13 +189,13 @@ class Store:
         metadata["resourceVersion"] = str(rv)
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         raw, cut = encode(obj)
+        self._database.write((storage, namespace, name, rv, raw))
         entry = Entry(namespace, name, rv, obj, raw, cut)
         previous = bucket.entries.get((namespace, name))
         if previous is None:
             insort(bucket.keys, (namespace, name))
         bucket.entries[namespace, name] = entry
-        event = Event(rv, "MODIFIED" if previous else "ADDED", entry, previous)
-        self._publish(bucket, event, (storage, namespace, name, rv, raw))
+        self._publish(bucket, Event(rv, "MODIFIED" if previous else "ADDED", entry, previous))
         return entry
 
     def remove(self, storage: str, namespace: str, name: str, last: Object | None = None) -> Entry:
@@ -236,14 +214,14 @@ class Store:
         obj = last if last is not None else previous.obj
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(rv)}}
         raw, cut = encode(obj)
+        self._database.remove(storage, namespace, name, version=rv)
         del bucket.entries[namespace, name]
         del bucket.keys[bisect_left(bucket.keys, (namespace, name))]
         entry = Entry(namespace, name, rv, obj, raw, cut)
-        event = Event(rv, "DELETED", entry, previous)
-        self._publish(bucket, event, (storage, namespace, name, rv, None))
+        self._publish(bucket, Event(rv, "DELETED", entry, previous))
         return entry
 
-    def _publish(self, bucket: _Bucket, event: Event, row: Row) -> None:
+    def _publish(self, bucket: _Bucket, event: Event) -> None:
         """Put a change into the history now, and tell watchers of it when it is on disk."""
         history = bucket.history
         history.append(event)
@@ -253,19 +231,7 @@ class Store:
             bucket.floor = history.popleft().rv
         self.rv = event.rv
         self._unheard.append((bucket, event))
-        self._commit.add(row)
-
-    def _undo(self) -> None:
-        """The disk refused what was written last: be as if it had never been written."""
-        self.rv = self._commit.version
-        while self._unheard:
-            bucket, event = self._unheard.pop()
-            bucket.undo(event)
-        for bucket in self._buckets.values():
-            bucket.floor = min(bucket.floor, self.rv)
-        self.refusals += 1
-        for listener in self.on_refusal:
-            listener()
+        self._commit.wrote(event.rv)
 
     def _tell(self, rv: int) -> None:
         """Everything up to version `rv` is on disk: watchers may hear of it."""
