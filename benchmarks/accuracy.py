@@ -11,8 +11,10 @@ judged by itself. What is compared with what, and why it may be:
   and by tap at its own sidecar (first byte there to the answer's last), joined by their numbers.
   None may be shorter outside than inside; the generator's own share is shown with its interval and
   must be small; without it (one constant) the intervals of p50, p95 and p99 must overlap.
-* bracket: viz' bucket of each quantile at vote-bot's proxy against tap there, and against p50 of
-  the load at its proxy.
+* bracket: viz' bucket of each quantile against tap at the same proxy, of the same workload: of
+  vote-bot at vote-bot's, of the load at the load's, and there against the generator, too, without
+  its own share. Proxies count whole ms, cut off; so are the samples, and their intervals, because
+  tap does not see exactly the requests that viz counts.
 * artefacts: flagged exactly when two of p50, p95, p99 share one of Linkerd's buckets. What is due
   is counted here from the raw counters on disk. Laws for which it must not be raised stand in a
   table of their own.

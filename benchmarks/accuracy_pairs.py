@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measuring import Home, print_table, temporary_home, word
+from labkit.latency import statistics
 from labkit.latency.histogram import Histogram, artefacts
 from labkit.rtt import rtt
 
@@ -37,6 +38,8 @@ lab = open_lab(lab_name="accuracy")
 print(json.dumps({"figures": lab.measure().facts, "results": str(lab.results)}))
 """
 VIZ = "vote-bot outbound (west)"
+SIDECAR = "load generator's proxy, outbound (west)"
+ENDS = ("low", "high")
 NOT_DUE = {
     "20 ms and an exponential tail": lambda rng: 20 + rng.exponential(20, 5_000),
     "three ways: 8, 45 and 250 ms": lambda rng: rng.choice(
@@ -85,7 +88,15 @@ def judge(found: Mapping[str, Any], value_ms: float, results: Path) -> Iterator[
     yield _near("mean", viz["west_east_mean_ms"], value_ms, viz["in_region_mean_ms"])
     yield _near("median", tap["p50_ms"]["value"], value_ms, tap["in_region_p50_ms"]["value"])
     yield from _same_requests(load)
-    yield from _brackets(viz["brackets_ms"], tap, load["sidecar"])
+    yield from _brackets("vote-bot", viz["brackets_ms"], {"tap": _quantiles(tap)})
+    yield from _brackets(
+        "load",
+        load["viz"]["brackets_ms"],
+        {
+            "tap": {name: q.as_dict() for name, q in tapped_of_load(results).items()},
+            "load": load["sidecar"]["without_client"],
+        },
+    )
     yield _artefacts(found["warnings"], results)
     yield Line("late sends ≤ 1 %", f"{load['late_share']:.2%}", load["late_share"] <= 0.01)
 
@@ -123,18 +134,41 @@ def _same_requests(load: Mapping[str, Any]) -> Iterator[Line]:
         yield Line(f"load and tap agree, {name}", seen, agree)
 
 
+def _quantiles(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: figures[f"{name}_ms"] for name in QUANTILES}
+
+
+def tapped_of_load(results: Path) -> dict[str, statistics.Quantile]:
+    """Quantiles at the generator's proxy to the first byte, as its own counters see it."""
+    rows = pd.read_parquet(results / "samples" / "requests.parquet")
+    own = rows[(rows["instrument"] == "tap") & (rows["vantage"] == SIDECAR) & ~rows["warmup"]]
+    found = (own["latency_us"].dropna() / 1000).to_numpy()
+    return {name: statistics.quantile(found, q) for name, q in QUANTILES.items()}
+
+
 def _brackets(
-    brackets: Mapping[str, Any], tap: Mapping[str, Any], sidecar: Mapping[str, Any]
+    workload: str, brackets: Mapping[str, Any], instruments: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Line]:
+    """The buckets of one workload against instruments that saw the same workload's requests."""
     for name, (low, high) in brackets.items():
-        known = {"tap": tap[f"{name}_ms"]["value"]}
-        if name == "p50":
-            known["load at its proxy"] = sidecar["p50_ms"]["value"]
-        known = {key: value for key, value in known.items() if value is not None}
-        if known and low is not None:
-            seen = ", ".join(f"{key} {value:.1f}" for key, value in known.items())
-            inside = all(low < value <= (high or np.inf) for value in known.values())
-            yield Line(f"viz bracket, {name}", f"({low:g}, {high or np.inf:g}] has {seen}", inside)
+        what = f"viz bracket of {workload}, {name}"
+        known = {
+            key: found[name]
+            for key, found in instruments.items()
+            if found[name]["value"] is not None
+        }
+        if low is None:
+            yield Line(what, "viz was not scraped twice meanwhile", None)
+        elif known:
+            seen = ", ".join(f"{key} {shown(figure)}" for key, figure in known.items())
+            inside = all(_meets(figure, low, high) for figure in known.values())
+            yield Line(what, f"({low:g}, {high or np.inf:g}] has {seen}", inside)
+
+
+def _meets(figure: Mapping[str, Any], low: float, high: float | None) -> bool:
+    """Whether a bucket of whole ms, cut off, has the figure, or some of its interval."""
+    least, most = (figure["value"] if figure[end] is None else figure[end] for end in ENDS)
+    return bool(np.floor(least) <= (high or np.inf) and np.floor(most) > low)
 
 
 def _artefacts(warnings: Sequence[str], results: Path) -> Line:
@@ -191,7 +225,8 @@ def the_lab() -> Iterator[Home]:
 
 def run(pairs: Sequence[tuple[str, ...]]) -> None:
     """Print a table for each pair as it is measured, then the verdicts."""
-    verdicts = []
+    verdicts: list[tuple[str, ...]] = []
+    judged: list[Line] = []
     with the_lab() as home:
         for west, east in pairs:
             value = rtt(west, east).value_ms
@@ -199,16 +234,28 @@ def run(pairs: Sequence[tuple[str, ...]]) -> None:
             try:
                 figures, results = measure_pair(home, value)
                 lines += judge(figures, value, results)
-            except (KeyError, TypeError, RuntimeError) as error:  # a figure is missing
+            except (KeyError, TypeError, RuntimeError, OSError) as error:  # a figure is missing
                 lines.append(Line("measured", f"{type(error).__name__}: {error}"[-300:], None))
+            judged += lines
             wall = time.perf_counter() - wall
             rows = [(line.what, line.seen, _verdict(line.holds)) for line in lines]
             title = f"{west}–{east}, round trip {value:g} ms ({wall:.0f} s)"
             print_table(title, ("demand", "seen, ms", "holds"), rows)
             bad = [line.what for line in lines if not line.holds]
-            verdicts.append((f"{west}–{east}", len(lines), "; ".join(bad) or "-", word(not bad)))
+            missed = "; ".join(bad) or "-"
+            verdicts.append((f"{west}–{east}", str(len(lines)), missed, word(not bad)))
     print_table("Pairs", ("pair", "lines", "not met", "pass"), verdicts)
+    print_table("Demands", ("demand", "pairs", "met", "pass"), demands(judged))
     _not_due()
+
+
+def demands(judged: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Each demand over all pairs; one that could not be judged is not met."""
+    rows = []
+    for what in dict.fromkeys(line.what for line in judged):
+        held = [bool(line.holds) for line in judged if line.what == what]
+        rows.append((what, str(len(held)), str(sum(held)), word(all(held))))
+    return rows
 
 
 def _verdict(holds: bool | None) -> str:  # noqa: FBT001 - a predicate

@@ -77,7 +77,9 @@ def measure(lab: LabContext) -> Step:
         wan = _wan(lab, started - params.warmup_seconds, ended)
         # Afterwards: the figures of the robot's own requests stay the robot's.
         if params.load_rate:
-            rows += recording.loaded(lab, load.generate(lab, shown))
+            sent = load.generate(lab, shown)
+            rows += recording.loaded(lab, sent)
+            series += recording.counted_of_load(lab, sent)
     from labkit.latency import dataset, schema
 
     dataset.write(rows, lab.results, schema.REQUESTS)

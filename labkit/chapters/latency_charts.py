@@ -8,6 +8,7 @@ from labkit.chapters.dashboards import Golden
 from labkit.chapters.latency import IN_REGION, OVER
 from labkit.chapters.latency_figures import Measurement
 from labkit.chapters.load import VANTAGE as LOAD_VANTAGE
+from labkit.chapters.traffic import BOT
 from labkit.chapters.vantage import GATEWAY, SERVED, SOURCE
 from labkit.context import LabContext
 from labkit.latency import charts, statistics
@@ -60,7 +61,7 @@ def _provenance(found: Measurement, *, open_model: bool = False) -> str:
 
 
 _SEEN = {
-    "tap": f"{SOURCE.name}, WAN included, to response headers",
+    f"tap of {BOT}": f"{SOURCE.name}, WAN included, to response headers",
     "load": f"{LOAD_VANTAGE}, WAN included, from intended send times",
 }
 """Where each instrument sees a request, and what of it."""
@@ -69,7 +70,7 @@ _SEEN = {
 def _distribution(found: Measurement) -> charts.Chart:
     buckets = statistics.viz_histogram(found.series(SOURCE))
     invented = {q: buckets.interpolated(q) for q in QUANTILES.values()}
-    known = {"tap": found.tap_ms} | ({"load": found.load_ms} if found.load_ms else {})
+    known = {f"tap of {BOT}": found.tap_ms} | ({"load": found.load_ms} if found.load_ms else {})
     return charts.distribution(
         known,
         title=f"Distribution of single requests, {found.title}",
@@ -83,7 +84,14 @@ def _distribution(found: Measurement) -> charts.Chart:
             name: [statistics.quantile(values, q) for q in QUANTILES.values()]
             for name, values in known.items()
         },
-        bracket=buckets.bracket(0.50),
+        brackets={
+            name: bracket
+            for name, bracket in (
+                (BOT, buckets.bracket(0.50)),
+                ("load", found.load_buckets.bracket(0.50)),
+            )
+            if bracket is not None
+        },
         invented={q: value for q, value in invented.items() if value is not None},
         floor_ms=found.rtt.floor_ms,
     )

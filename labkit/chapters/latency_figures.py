@@ -86,6 +86,12 @@ class Measurement:
         chosen = samples.counters(self.series_table, vantage=vantage.name)
         return chosen if warmup else chosen[chosen["time_s"] >= self.started]
 
+    @property
+    def load_buckets(self) -> histogram.Histogram:
+        """Buckets of viz for the load generator's own requests, at its own proxy."""
+        own = self.series_table[~self.series_table["warmup"]]
+        return statistics.viz_histogram(samples.counters(own, vantage=load.SIDECAR))
+
     def mean(self, vantage: Vantage) -> Mean:
         """The exact mean at one vantage point."""
         return statistics.viz_mean(self.series(vantage))
@@ -114,7 +120,7 @@ def compute(lab: LabContext) -> dict[str, Any]:
             "in_region_mean_low_ms": _plain(target.low_ms),
             "in_region_mean_high_ms": _plain(target.high_ms),
             "bracket_ms": [p50.low_ms, _plain(p50.high_ms)] if p50 else [None, None],
-            "brackets_ms": {name: _bounds(buckets, q) for name, q in QUANTILES.items()},
+            "brackets_ms": buckets.brackets(QUANTILES),
             "n": source.n,
             "window_s": round(found.window_s, 1),
             "vantage": SOURCE.name,
@@ -131,7 +137,9 @@ def compute(lab: LabContext) -> dict[str, Any]:
             "tls_true_share": float(tls.mean()) if len(tls) else None,
             "server_ids": sorted({name for name in found.tap["server_id"] if name}),
         },
-        "load": load_figures.compute(found.load, found.sidecar, rate_per_s=found.load_rate),
+        "load": load_figures.compute(
+            found.load, found.sidecar, rate_per_s=found.load_rate, buckets=found.load_buckets
+        ),
         "gateway_rtt_ms": found.gateway_rtt_ms,
         "wan_share": {
             "value": _plain(share.value),
@@ -149,11 +157,6 @@ def compute(lab: LabContext) -> dict[str, Any]:
 
 def _plain(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
-
-
-def _bounds(buckets: histogram.Histogram, q: float) -> list[float | None]:
-    bracket = buckets.bracket(q)
-    return [None, None] if bracket is None else [bracket.low_ms, _plain(bracket.high_ms)]
 
 
 def _golden(golden: list[Golden], field: str) -> dict[str, float | None]:
@@ -222,7 +225,7 @@ def show(lab: LabContext, figures: dict[str, Any]) -> Step:
         _row("mean in region", viz["in_region_mean_ms"], "", "viz Δsum/Δcount", GATEWAY.name),
     ]
     for name, bounds in viz["brackets_ms"].items():
-        text = "-" if bounds[0] is None else f"({bounds[0]:g}, {bounds[1] or math.inf:g}]"
+        text = load_figures.bucket(bounds)
         rows.append(_row(f"{name} west → east", text, viz["n"], "viz bucket", SOURCE.name))
     rows += [
         _row(f"{name} west → east", interval(tap[f"{name}_ms"]), tap["n"], "tap", SOURCE.name)

@@ -1,6 +1,6 @@
 """From the instruments to the dataset: requests and counters become rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labkit.chapters import load
@@ -148,7 +148,27 @@ def loaded(lab: LabContext, found: Load) -> list[Row]:
     ]
 
 
-def counted(lab: LabContext, *, begun: float, started: float, ended: float) -> list[Row]:
+def counted_of_load(lab: LabContext, found: Load) -> list[Row]:
+    """Raw counters of viz at the load generator's own proxy; the lead is the warm-up.
+
+    What is scraped while it sends is all there is: its sidecar ends with it.
+    """
+    if not found.requests:
+        return []
+    begun, ended = found.requests[0].due_s, found.requests[-1].due_s + load.TIMEOUT_S
+    return counted(
+        lab, begun=begun, started=begun + load.LEAD_S, ended=ended, vantages=(load.PROXY,)
+    )
+
+
+def counted(
+    lab: LabContext,
+    *,
+    begun: float,
+    started: float,
+    ended: float,
+    vantages: Sequence[Vantage] = VANTAGES,
+) -> list[Row]:
     """Raw counters of viz at each vantage point, as scraped, as rows of the series table.
 
     Args:
@@ -156,10 +176,11 @@ def counted(lab: LabContext, *, begun: float, started: float, ended: float) -> l
         begun: Unix seconds of the beginning of the warm-up.
         started: Unix seconds of its end.
         ended: Unix seconds of the last scrape that is taken.
+        vantages: whose counters.
     """
     return [
         row
-        for vantage in VANTAGES
+        for vantage in vantages
         for metric in METRICS
         for row in _readings(lab, vantage, metric, (begun, started, ended))
     ]

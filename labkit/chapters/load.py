@@ -19,9 +19,10 @@ from typing import Any
 
 from labkit.chapters.emojivoto import NAMESPACE
 from labkit.chapters.traffic import TARGET
+from labkit.chapters.vantage import MIRRORED, Vantage
 from labkit.clients.rollouts import wait_for, wait_gone
 from labkit.clients.tap import TapRequest
-from labkit.context import WEST, LabContext
+from labkit.context import EAST, WEST, LabContext
 from labkit.errors import CommandError, StateError
 from labkit.progress import Progress
 
@@ -40,7 +41,9 @@ TIMEOUT_S = 10
 START_TIMEOUT_S = 180.0
 VANTAGE = "load generator (west)"
 SIDECAR = "load generator's proxy, outbound (west)"
-"""Vantage point of the tap of its sidecar."""
+"""Vantage point of its sidecar: of the tap, and of viz' counters of the same proxy."""
+
+PROXY = Vantage(SIDECAR, WEST, POD, "outbound", EAST, MIRRORED, EAST, kind="pod")
 
 NUMBER_HEADER = "x-vegeta-seq"
 """Where vegeta tells a request's number to whoever sees it."""

@@ -6,6 +6,7 @@ told, and the difference, the generator's own share, too.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,18 +14,22 @@ import pandas as pd
 from labkit.chapters.load import LATE_US, SIDECAR, VANTAGE
 from labkit.latency import samples, statistics
 from labkit.latency.agreement import QUANTILES, agreement
+from labkit.latency.histogram import Histogram
 
 LATE_SHARE = 0.01
 """Share of late sends from which the program warns."""
 
 
-def compute(rows: pd.DataFrame, sidecar: pd.DataFrame, *, rate_per_s: int) -> dict[str, Any] | None:
+def compute(
+    rows: pd.DataFrame, sidecar: pd.DataFrame, *, rate_per_s: int, buckets: Histogram
+) -> dict[str, Any] | None:
     """The figures as plain values; None when there was no load.
 
     Args:
         rows: requests of the plan, without the lead.
         sidecar: those that were tapped at the generator's proxy.
         rate_per_s: as planned.
+        buckets: viz' at the generator's proxy, of its own requests.
     """
     if not len(rows):
         return None
@@ -50,6 +55,11 @@ def compute(rows: pd.DataFrame, sidecar: pd.DataFrame, *, rate_per_s: int) -> di
         "mean_high_ms": _plain(mean.high_ms),
         **{f"{name}_ms": quantile.as_dict() for name, quantile in quantiles.items()},
         "sidecar": _sidecar(rows, sidecar),
+        "viz": {
+            "n": round(buckets.n),
+            "vantage": SIDECAR,
+            "brackets_ms": buckets.brackets(QUANTILES),
+        },
     }
 
 
@@ -129,9 +139,20 @@ def rows(figures: dict[str, Any] | None) -> list[tuple[str, object, object, str,
             (f"{name} west → east", interval(beside[f"{name}_ms"]), beside["n"], "tap", SIDECAR)
             for name in QUANTILES
         ]
+    for name, bounds in (figures.get("viz") or {}).get("brackets_ms", {}).items():
+        if bounds[0] is not None:
+            n = figures["viz"]["n"]
+            found.append((f"{name} west → east", bucket(bounds), n, "viz bucket", SIDECAR))
+    if beside["n"]:
         share = interval(beside["client_p50_ms"], digits=2)
         found.append(("the generator's own share, p50", share, beside["n"], "load − tap", VANTAGE))
     return found
+
+
+def bucket(bounds: Sequence[float | None]) -> str:
+    """The bounds of a bucket as `(100, 200]`."""
+    low, high = bounds
+    return "-" if low is None else f"({low:g}, {'inf' if high is None else f'{high:g}'}]"
 
 
 def interval(figure: dict[str, Any], *, digits: int = 1) -> str:

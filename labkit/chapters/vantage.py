@@ -14,26 +14,28 @@ class Vantage:
     Attributes:
         name: for people and tables.
         cluster: where it is.
-        deployment: whose proxy.
+        workload: whose proxy.
         direction: `outbound` or `inbound`.
         destination: cluster that serves the requests it sees.
         service: what they call.
         target: mirrored cluster that the requests go to, None for any.
+        kind: what the workload is: `deployment`, or `pod` of one that stands alone.
     """
 
     name: str
     cluster: str
-    deployment: str
+    workload: str
     direction: str
     destination: str
     service: str
     target: str | None = None
+    kind: str = "deployment"
 
     @property
     def selector(self) -> str:
         """Its series in Prometheus."""
         target = f',dst_target_cluster="{self.target}"' if self.target else ""
-        return f'direction="{self.direction}",deployment="{self.deployment}"{target}'
+        return f'direction="{self.direction}",{self.kind}="{self.workload}"{target}'
 
 
 SERVICE = f"web-svc.{NAMESPACE}"

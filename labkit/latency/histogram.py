@@ -90,6 +90,23 @@ class Histogram:
             return None
         return Bracket(q, self._low(index), self.bounds_ms[index])
 
+    def brackets(self, quantiles: Mapping[str, float]) -> dict[str, list[float | None]]:
+        """Bounds in ms of the bucket of each quantile, as plain values.
+
+        Args:
+            quantiles: name -> q.
+
+        Returns:
+            Low and high; high is None for the last bucket, both are without requests.
+        """
+        found = {name: self.bracket(q) for name, q in quantiles.items()}
+        return {
+            name: [None, None]
+            if bracket is None
+            else [bracket.low_ms, None if math.isinf(bracket.high_ms) else bracket.high_ms]
+            for name, bracket in found.items()
+        }
+
     def interpolated(self, q: float) -> float | None:
         """Return what `histogram_quantile` says: linear inside the bucket, an invention.
 

@@ -152,7 +152,6 @@ def _way(run: KeptRun) -> list[Figure]:
 
 def _viz(run: KeptRun) -> list[Figure]:
     viz = pick(run.summary, "viz")
-    n, vantage = count(viz, "n"), word(viz, "vantage") or "-"
     found = [
         mean_of(run),
         Figure(
@@ -164,23 +163,24 @@ def _viz(run: KeptRun) -> list[Figure]:
             vantage=word(viz, "in_region_vantage") or "-",
         ),
     ]
-    for name in QUANTILES:
-        bounds = pick(viz, "brackets_ms", name)
-        low, high = bounds if isinstance(bounds, list) and len(bounds) == 2 else (None, None)
-        found.append(
-            Figure(
-                f"{name} west → east",
-                None,
-                number({"low": low}, "low"),
-                number({"high": high}, "high"),
-                n=n,
-                source="viz, bucket",
-                vantage=vantage,
-                note="a bucket holds no finer figure",
-                bracket=True,
-            )
-        )
-    return found
+    return found + [_bracket(viz, name) for name in QUANTILES]
+
+
+def _bracket(viz: Any, name: str) -> Figure:
+    """The bucket of a quantile, of the workload whose proxy counted."""
+    bounds = pick(viz, "brackets_ms", name)
+    low, high = bounds if isinstance(bounds, list) and len(bounds) == 2 else (None, None)
+    return Figure(
+        f"{name} west → east",
+        None,
+        number({"low": low}, "low"),
+        number({"high": high}, "high"),
+        n=count(viz, "n"),
+        source="viz, bucket",
+        vantage=word(viz, "vantage") or "-",
+        note="a bucket holds no finer figure",
+        bracket=True,
+    )
 
 
 def quantile_of(run: KeptRun, instrument: str, name: str) -> Figure:
@@ -260,6 +260,8 @@ def _beside_the_load(load: dict[str, Any]) -> list[Figure]:
         for name in QUANTILES
         if isinstance(one := pick(beside, f"{name}_ms"), dict)
     ]
+    if count(load, "viz", "n"):
+        found += [_bracket(pick(load, "viz"), name) for name in QUANTILES]
     share = pick(beside, "client_p50_ms")
     if isinstance(share, dict):
         where = f"{word(load, 'vantage') or '-'}; {place}"

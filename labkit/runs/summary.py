@@ -137,14 +137,19 @@ def _viz_lines(viz: dict[str, Any] | None) -> list[str]:
             f"(n={viz['n']}, {viz['window_s']:.0f} s)"
         )
     ]
-    brackets = [
+    if brackets := _brackets(viz):
+        lines.append(
+            f"viz quantiles    {brackets} ms at vote-bot's proxy: buckets hold no finer figure"
+        )
+    return lines
+
+
+def _brackets(viz: dict[str, Any]) -> str:
+    return ", ".join(
         f"{name} in ({low:g}, {'∞' if high is None else f'{high:g}'}]"
         for name, (low, high) in (viz.get("brackets_ms") or {}).items()
         if low is not None
-    ]
-    if brackets:
-        lines.append(f"viz quantiles    {', '.join(brackets)} ms: buckets hold no finer figure")
-    return lines
+    )
 
 
 def _ms(value: float | None) -> str:

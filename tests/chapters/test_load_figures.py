@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from labkit.chapters import load_figures
+from labkit.latency.histogram import Histogram
 
 N = 1_200
 
@@ -30,7 +31,8 @@ def plan(sidecar, *, added_us):
 
 
 def figures(rows, sidecar):
-    return load_figures.compute(rows, sidecar, rate_per_s=60)
+    buckets = Histogram.from_samples([15.0] * 90 + [25.0] * 10)
+    return load_figures.compute(rows, sidecar, rate_per_s=60, buckets=buckets)
 
 
 def test_both_places_and_the_generators_own_share_are_told(sidecar):
@@ -44,6 +46,17 @@ def test_both_places_and_the_generators_own_share_are_told(sidecar):
     vantages = {row[0]: row[4] for row in load_figures.rows(found)}
     assert vantages["p50 west → east"] == load_figures.SIDECAR, "each line names its place"
     assert vantages["mean west → east"] == load_figures.VANTAGE
+
+
+def test_viz_buckets_are_those_of_the_generators_own_requests(sidecar):
+    found = figures(plan(sidecar, added_us=400), sidecar)
+    assert found["viz"] == {
+        "n": 100,
+        "vantage": load_figures.SIDECAR,
+        "brackets_ms": {"p50": [10.0, 20.0], "p95": [20.0, 30.0], "p99": [20.0, 30.0]},
+    }
+    told = [row[1:] for row in load_figures.rows(found) if row[3] == "viz bucket"]
+    assert told[0] == ("(10, 20]", 100, "viz bucket", load_figures.SIDECAR)
 
 
 def test_a_generator_whose_share_varies_too_much_is_warned_of(sidecar):

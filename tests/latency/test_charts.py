@@ -54,7 +54,7 @@ def distribution(samples=SAMPLES, **more):
         title="Distribution",
         caption=CAPTION,
         quantiles={"tap": [statistics.quantile(samples, q) for q in (0.5, 0.95, 0.99)]},
-        bracket=histogram.bracket(0.5),
+        brackets={"vote-bot": histogram.bracket(0.5)} if samples else None,
         invented={0.5: 150.0, 0.95: 195.0, 0.99: 199.0} if samples else None,
         floor_ms=119.5,
     )
@@ -300,7 +300,7 @@ def test_both_panels_of_success_and_requests_mark_events():
 
 def test_the_distribution_shows_bracket_artefacts_intervals_and_refusals():
     said = legend(distribution())
-    assert "viz: bucket of p50 (100, 200] ms" in said
+    assert "viz, vote-bot: bucket of p50 (100, 200] ms" in said
     assert "viz' interpolated p50, p95, p99: artefacts" in said
     assert "tap p99: not enough samples (n=400, needs 1000)" in said
     assert any(text.startswith("tap p50 = 147") and "95% interval" in text for text in said)
@@ -313,10 +313,22 @@ def test_a_few_very_slow_requests_are_counted_instead_of_pressing_the_rest_toget
 
 
 def test_the_last_bucket_has_no_upper_end():
-    chart = charts.distribution(
-        {"tap": [60_000.0]}, title="t", caption=CAPTION, bracket=Bracket(0.5, 50_000, math.inf)
-    )
-    assert "viz: bucket of p50 (50000, ∞] ms" in legend(chart)
+    last = {"vote-bot": Bracket(0.5, 50_000, math.inf)}
+    chart = charts.distribution({"tap": [60_000.0]}, title="t", caption=CAPTION, brackets=last)
+    assert "viz, vote-bot: bucket of p50 (50000, ∞] ms" in legend(chart)
+
+
+def test_each_bucket_says_whose_requests_are_in_it():
+    def told(**buckets):
+        chart = charts.distribution({"tap": [22.0]}, title="t", caption=CAPTION, brackets=buckets)
+        return [text for text in legend(chart) if text.startswith("viz, ")]
+
+    low, high = Bracket(0.5, 10, 20), Bracket(0.5, 20, 30)
+    assert told(robot=high, load=low) == [
+        "viz, robot: bucket of p50 (20, 30] ms",
+        "viz, load: bucket of p50 (10, 20] ms",
+    ]
+    assert told(robot=low, load=low) == ["viz, robot and load: bucket of p50 (10, 20] ms"]
 
 
 def test_two_instruments_are_told_apart_without_colour():

@@ -28,6 +28,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from labkit.embedded.images.vegeta import Target, timestamp
+from labkit.embedded.network.promptness import be_prompt
 from labkit.embedded.network.relay_clock import Alarms
 
 _AGENT = "Go-http-client/1.1"
@@ -227,5 +228,6 @@ def attack(targets: Sequence[Target], options: argparse.Namespace, output: IO[st
     async def main() -> None:
         await _Attack(targets, options, output).run()
 
+    be_prompt()
     uvloop.run(main())
     output.flush()

@@ -28,6 +28,7 @@ import signal
 
 import uvloop
 
+from labkit.embedded.network.promptness import be_prompt
 from labkit.embedded.network.relay_control import control_site
 from labkit.embedded.network.relay_routes import Route
 
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--control", required=True, help="path of the unix socket to control it")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    be_prompt()  # a late wake-up is a longer way
     uvloop.run(serve(options.control))
 
 

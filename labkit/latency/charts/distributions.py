@@ -23,6 +23,9 @@ from labkit.latency.statistics import Quantile
 
 Values = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
 
+_AREAS = ((style.ORANGE, "/"), (style.SKY, "\\"), (style.GREEN, "|"))
+"""Colours and hatches of buckets; workloads that share a bucket share an area."""
+
 _TAIL = 0.995
 _STRETCH = 3.0
 """The lower panel ends where the tail becomes longer than this many times the rest."""
@@ -34,7 +37,7 @@ def distribution(
     title: str,
     caption: Caption,
     quantiles: Mapping[str, Sequence[Quantile]] | None = None,
-    bracket: Bracket | None = None,
+    brackets: Mapping[str, Bracket] | None = None,
     invented: Mapping[float, float] | None = None,
     floor_ms: float | None = None,
 ) -> Chart:
@@ -46,15 +49,16 @@ def distribution(
         caption: below it.
         quantiles: instrument -> quantiles with intervals; those that n does not carry are named,
             not drawn.
-        bracket: bucket that holds viz' quantiles, drawn as an area.
-        invented: quantile -> ms that interpolation in the bucket shows, drawn crossed out.
+        brackets: whose requests -> bucket that holds viz' median of them, drawn as an area.
+        invented: quantile -> ms that interpolation in the first one's buckets shows, drawn
+            crossed out.
         floor_ms: light floor.
     """
     known = {name: np.sort(np.asarray(values, dtype=float)) for name, values in samples_ms.items()}
     with style.styled():
         chart = sheet(title, caption, height_in=6.6)
         upper, lower = chart.subplots(2, 1, height_ratios=(1, 1.25))
-        _draw_histogram(upper, known, bracket=bracket, invented=invented or {})
+        _draw_histogram(upper, known, brackets=brackets or {}, invented=invented or {})
         _draw_ecdf(lower, known, quantiles=quantiles or {})
         if floor_ms is not None:
             floor_line(upper, floor_ms, vertical=True)
@@ -67,7 +71,7 @@ def _draw_histogram(
     axes: Axes,
     known: Mapping[str, Any],
     *,
-    bracket: Bracket | None,
+    brackets: Mapping[str, Bracket],
     invented: Mapping[float, float],
 ) -> None:
     edges = _edges(known.values())
@@ -84,8 +88,11 @@ def _draw_histogram(
                 alpha=0.6,
                 label=f"{name}, histogram (n={len(values):,})",
             )
-    if bracket is not None:
-        _draw_bracket(axes, bracket)
+    whose: dict[tuple[float, float], list[str]] = {}
+    for name, bracket in brackets.items():
+        whose.setdefault(bracket.bounds, []).append(name)
+    for (bounds, together), look in zip(whose.items(), _AREAS, strict=False):
+        _draw_bracket(axes, bounds, " and ".join(together), *look)
     names = ", ".join(f"p{q * 100:g}" for q in sorted(invented))
     for number, q in enumerate(sorted(invented)):
         axes.plot(
@@ -112,19 +119,21 @@ def _draw_histogram(
     axes.set(ylabel="requests (%)", xlabel="latency (ms), with the bucket of viz' p50")
 
 
-def _draw_bracket(axes: Axes, bracket: Bracket) -> None:
-    open_end = math.isinf(bracket.high_ms)
-    high_ms = bracket.low_ms * 1.2 if open_end else bracket.high_ms
+def _draw_bracket(
+    axes: Axes, bounds: tuple[float, float], whose: str, color: str, hatch: str
+) -> None:
+    low_ms, high_ms = bounds
+    open_end = math.isinf(high_ms)
     axes.axvspan(
-        bracket.low_ms,
-        high_ms,
-        facecolor=style.ORANGE,
+        low_ms,
+        low_ms * 1.2 if open_end else high_ms,
+        facecolor=color,
         edgecolor="none",
-        hatchcolor=style.ORANGE,
+        hatchcolor=color,
         alpha=0.2,
-        hatch="/",
+        hatch=hatch,
         zorder=0,
-        label=f"viz: bucket of p50 ({bracket.low_ms:g}, {'∞' if open_end else f'{high_ms:g}'}] ms",
+        label=f"viz, {whose}: bucket of p50 ({low_ms:g}, {'∞' if open_end else f'{high_ms:g}'}] ms",
     )
 
 
