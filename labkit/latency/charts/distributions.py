@@ -91,8 +91,8 @@ def _draw_histogram(
     whose: dict[tuple[float, float], list[str]] = {}
     for name, bracket in brackets.items():
         whose.setdefault(bracket.bounds, []).append(name)
-    for (bounds, together), look in zip(whose.items(), _AREAS, strict=False):
-        _draw_bracket(axes, bounds, " and ".join(together), *look)
+    for (bounds, together), (color, hatch) in zip(whose.items(), _AREAS, strict=False):
+        _draw_bracket(axes, bounds, " and ".join(together), color, hatch)
     names = ", ".join(f"p{q * 100:g}" for q in sorted(invented))
     for number, q in enumerate(sorted(invented)):
         axes.plot(
