@@ -25,6 +25,9 @@ GENUINE = (
     "failed to create typed patch object",
     "Too large resource version",
     "failed calling webhook",
+    "resourceVersion should not be set on objects to be created",
+    "target.name: Required value",
+    "target.kind: Unsupported value",
 )
 """A genuine API server answers 500 (the third: 504) with these words as well."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "FOO", "get")

@@ -4,6 +4,7 @@ Everything else in the server asks here by group, version and plural; nothing br
 just to know whether it is namespaced or which verbs it has.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,27 @@ class Resource:
     def qualified(self) -> str:
         """`pods` or `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @functools.cached_property
+    def deprecation(self) -> tuple[str, ...]:
+        """What clients of a deprecated version of a custom resource are told."""
+        versions = self.crd["spec"]["versions"] if self.crd is not None else ()
+        mine: dict[str, Any] = next((v for v in versions if v["name"] == self.version), {})
+        if not mine.get("deprecated"):
+            return ()
+        if mine.get("deprecationWarning"):
+            return (str(mine["deprecationWarning"]),)
+        better = sorted(
+            (
+                v["name"]
+                for v in versions
+                if v.get("served") and not v.get("deprecated")
+                if version_rank(v["name"]) < version_rank(self.version)
+            ),
+            key=version_rank,
+        )
+        text = f"{self.api_version} {self.kind} is deprecated"
+        return (f"{text}; use {self.group}/{better[0]} {self.kind}" if better else text,)
 
 
 def _names(text: str) -> tuple[str, ...]:

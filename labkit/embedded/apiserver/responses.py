@@ -106,6 +106,8 @@ def warning_headers(call: Call | None) -> list[tuple[str, str]]:
     texts = list(call.warnings)
     if call.plural == "endpoints" and not call.group:
         texts.append(_ENDPOINTS_WARNING)
+    if call.resource is not None:  # a refusal may come before the resource is looked up
+        texts += call.resource.deprecation
     return [
         ("Warning", '299 - "' + _printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
         for text in texts

@@ -3,6 +3,7 @@
 Answered, never stored.
 """
 
+import json
 from typing import Any
 
 from aiohttp import web
@@ -39,6 +40,8 @@ async def review(backend: Backend, call: Call) -> web.Response:
 
 def _token_status(backend: Backend, spec: Object) -> Object:
     token = str(spec.get("token") or "")
+    if not token:
+        raise status.bad_request("token is required for TokenReview in authentication")
     wanted = spec.get("audiences") or [ISSUER]
     try:
         claims = backend.accounts.verify(token, wanted)
@@ -53,7 +56,11 @@ def _static_status(backend: Backend, token: str, problem: str) -> Object:
     try:
         user = backend.authenticator.token_user(token)
     except status.ApiError:
-        return {"user": {}, "error": f"[invalid bearer token, {problem}]"}
+        is_ours = token.count(".") == 2  # only what may be a token of an account is looked into
+        return {
+            "user": {},
+            "error": f"[invalid bearer token, {problem}]" if is_ours else "invalid bearer token",
+        }
     return {"authenticated": True, "user": user.info(), "audiences": [ISSUER]}
 
 
@@ -84,7 +91,14 @@ def _named_user(spec: Object) -> User:
 def _attributes(spec: Object, call: Call) -> Attributes:
     wanted: Object = spec.get("resourceAttributes") or {}
     path: Object = spec.get("nonResourceAttributes") or {}
-    if bool(wanted) == bool(path):
+    if wanted and path:
+        shape = json.dumps({"Path": path.get("path", ""), "Verb": path.get("verb", "")})
+        raise _invalid(
+            "spec.nonResourceAttributes",
+            f"Invalid value: {shape.replace(': ', ':').replace(', ', ',')}: cannot be specified in"
+            " combination with resourceAttributes",
+        )
+    if not wanted and not path:
         raise _invalid(
             "spec.resourceAttributes",
             "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must"
@@ -109,6 +123,8 @@ def _attributes(spec: Object, call: Call) -> Attributes:
 
 
 def _rules_status(backend: Backend, user: User, spec: Object) -> Object:
+    if not spec.get("namespace"):
+        raise status.bad_request("no namespace on request")
     resources: list[Object] = []
     paths: list[Object] = []
     for rule, _ in backend.authorizer.rules(user, str(spec.get("namespace") or "")):

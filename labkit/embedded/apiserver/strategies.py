@@ -13,6 +13,7 @@ from labkit.embedded.apiserver.backend import new_uid, now
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.resources import Resource
 from labkit.embedded.apiserver.store import Object
+from labkit.embedded.apiserver.users import User
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
@@ -140,7 +141,7 @@ def generate_name(prefix: str) -> str:
     return prefix[: _NAME_LIMIT - _SUFFIX_LENGTH] + "".join(letters)
 
 
-def prepare_create(obj: Object, resource: Resource) -> None:
+def prepare_create(obj: Object, resource: Resource, user: User) -> None:
     """The server's part of metadata, and the first status."""
     metadata = obj["metadata"]
     for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
@@ -172,6 +173,23 @@ def prepare_create(obj: Object, resource: Resource) -> None:
             obj["status"] = {"phase": "Pending"}
         case "batch/jobs":
             _select_own_pods(obj)
+        case "certificates.k8s.io/certificatesigningrequests":
+            _name_requestor(obj, user)
+
+
+def _name_requestor(request: Object, user: User) -> None:
+    """Who asks for a certificate is for the server to say."""
+    info = user.info()
+    spec = request.setdefault("spec", {})
+    for field, value in (
+        ("username", info.get("username")),
+        ("uid", info.get("uid")),
+        ("groups", info.get("groups")),
+        ("extra", info.get("extra")),
+    ):
+        spec.pop(field, None)
+        if value:
+            spec[field] = value
 
 
 def _select_own_pods(job: Object) -> None:

@@ -86,6 +86,7 @@ def _container(call: Call, pod: Object) -> str:
 
 async def log(backend: Backend, call: Call) -> web.StreamResponse:
     """GET of pods/NAME/log."""
+    _check_log_options(call)
     pod = find(backend, call).obj
     container = _container(call, pod)
     if not pod["spec"].get("nodeName"):
@@ -104,6 +105,33 @@ async def log(backend: Backend, call: Call) -> web.StreamResponse:
             return await relay_body(call, answer, content_type="text/plain")
     except (aiohttp.ClientConnectionError, TimeoutError) as error:
         raise status.internal(f"Get {url}: {error}") from error
+
+
+def _check_log_options(call: Call) -> None:
+    """422 for numbers of lines, bytes and seconds that make no sense."""
+    causes = []
+    for field, least, detail in (
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+    ):
+        text = call.query.get(field)
+        if text is None:
+            continue
+        try:
+            value = int(text)
+        except ValueError:
+            raise status.bad_request(
+                f'strconv.ParseInt: parsing "{text}": invalid syntax'
+            ) from None
+        if value < least:
+            message = f"Invalid value: {value}: {detail}"
+            causes.append({"reason": "FieldValueInvalid", "message": message, "field": field})
+    if "sinceSeconds" in call.query and "sinceTime" in call.query:
+        message = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+        causes.append({"reason": "FieldValueForbidden", "message": message, "field": ""})
+    if causes:
+        raise status.invalid("PodLogOptions", call.name, causes)
 
 
 async def _kubelet_error(answer: aiohttp.ClientResponse) -> status.ApiError:

@@ -1,5 +1,6 @@
 """scale, binding, eviction and finalize: small views that change an object in one way."""
 
+import json
 from typing import Any
 
 from aiohttp import web
@@ -111,18 +112,12 @@ async def _wanted_scale(call: Call, current: Object) -> Object:
 async def bind(backend: Backend, call: Call) -> web.Response:
     """POST of pods/NAME/binding (or bindings): put a pod on a node."""
     binding = preparing.typed(backend, await preparing.read_object(call), "", "v1", "Binding")
+    _same_name(call, binding, "Binding")
     call.name = call.name or str(part(binding, "metadata").get("name") or "")
     call.resource = backend.registry.find("", "v1", "pods") or call.resource
     call.plural, call.subresource = "pods", "binding"
     entry = find(backend, call)
-    node = part(binding, "target").get("name")
-    if not node:
-        cause = {
-            "reason": "FieldValueRequired",
-            "message": "Required value",
-            "field": "target.name",
-        }
-        raise status.invalid("Binding", call.name, [cause])
+    node = _bound_node(binding)
     pod = objects.thaw(entry.obj)
     current = pod["spec"].get("nodeName")
     if current:
@@ -152,11 +147,32 @@ async def bind(backend: Backend, call: Call) -> web.Response:
     return responses.document(done, code=201, call=call)
 
 
+def _same_name(call: Call, obj: Object, kind: str) -> None:
+    name = part(obj, "metadata").get("name") or call.name
+    if call.name and name != call.name:
+        raise status.bad_request(f"name in URL does not match name in {kind} object")
+
+
+def _bound_node(binding: Object) -> str:
+    """The node of a Binding; 500 for another target, as the real server answers."""
+    target, wrong = part(binding, "target"), []
+    if target.get("kind") not in (None, "", "Node"):
+        kind = json.dumps(target["kind"])
+        wrong.append(f'target.kind: Unsupported value: {kind}: supported values: "Node", "<empty>"')
+    if not target.get("name"):
+        wrong.append("target.name: Required value")
+    if wrong:
+        text = wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]"
+        raise status.ApiError(500, text, reason="")
+    return str(target["name"])
+
+
 async def evict(backend: Backend, call: Call) -> web.Response:
     """POST of pods/NAME/eviction: a delete that could be refused by a disruption budget."""
     eviction = preparing.typed(
         backend, await preparing.read_object(call), "policy", "v1", "Eviction"
     )
+    _same_name(call, eviction, "Eviction")
     entry = find(backend, call)
     options = dict(part(eviction, "deleteOptions"))
     options["dryRun"] = [*(options.get("dryRun") or []), *call.query.getall("dryRun", [])]
@@ -175,6 +191,9 @@ async def finalize(backend: Backend, call: Call) -> web.Response:
     new = objects.thaw(entry.obj)
     finalizers = part(given, "spec").get("finalizers") or []
     new["spec"] = {"finalizers": finalizers} if finalizers else {}
+    preparing.check_options(call)
+    if call.dry_run:
+        return responses.one(call, new)
     if "deletionTimestamp" in new["metadata"] and writing.is_finished(new, "namespaces"):
         backend.store.remove("namespaces", "", call.name, new)
     else:

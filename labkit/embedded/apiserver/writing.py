@@ -57,7 +57,7 @@ async def insert(
     resource = call.resource
     call.name = call.name or str(obj["metadata"].get("name") or "")
     admission.check_namespace(backend, call)
-    strategies.prepare_create(obj, resource)
+    strategies.prepare_create(obj, resource, call.user)
     obj = preparing.with_defaults(backend, call, obj, own=True)
     if operation == "Update":  # before admission: nobody owns what admission adds
         obj = preparing.with_owners(backend, call, obj, None)

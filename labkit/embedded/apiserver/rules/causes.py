@@ -41,9 +41,10 @@ class Problems(list[Cause]):
         text = f"Unsupported value: {shown(value)}{listed}"
         self.append(Cause("FieldValueNotSupported", text, field))
 
-    def duplicate(self, field: str, value: Any) -> None:
+    def duplicate(self, field: str, value: Any, detail: str = "") -> None:
         """A value must be unique and is there already."""
-        self.append(Cause("FieldValueDuplicate", f"Duplicate value: {shown(value)}", field))
+        text = f"Duplicate value: {shown(value)}" + (f": {detail}" if detail else "")
+        self.append(Cause("FieldValueDuplicate", text, field))
 
     def not_found(self, field: str, value: Any) -> None:
         """A value refers to something that is not there."""

@@ -19,6 +19,7 @@ from labkit.embedded.apiserver.rules.cells import (
 from labkit.embedded.apiserver.rules.column import AGE, NAME, Column
 from labkit.embedded.apiserver.rules.columns_apps import APPS
 from labkit.embedded.apiserver.rules.columns_core import CORE
+from labkit.embedded.apiserver.rules.columns_stored import STORED
 
 BINDING = (
     NAME,
@@ -54,6 +55,7 @@ WEBHOOKS = (
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     **CORE,
     **APPS,
+    **STORED,
     "EndpointSlice.discovery.k8s.io": (
         NAME,
         Column("AddressType", "addressType", value("addressType")),

@@ -17,7 +17,6 @@ from labkit.embedded.apiserver.rules.cells import (
     event_source,
     external_ip,
     gates,
-    get,
     kernel,
     labels,
     node_address,
@@ -28,6 +27,7 @@ from labkit.embedded.apiserver.rules.cells import (
     value,
 )
 from labkit.embedded.apiserver.rules.column import AGE, NAME, REPLICAS, Column, template
+from labkit.embedded.apiserver.rules.columns_stored import access_modes
 
 POD = (
     NAME,
@@ -173,7 +173,7 @@ CORE: Mapping[str, tuple[Column, ...]] = {
         Column(
             "Access Modes",
             "status.accessModes",
-            lambda obj, _: ",".join(get(obj, "status.accessModes", ())),
+            access_modes("status.accessModes"),
         ),
         Column("StorageClass", "spec.storageClassName", value("spec.storageClassName")),
         Column(

@@ -7,7 +7,7 @@ spec; messages name those places. The schemas are judged in `crdschemas`.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labkit.embedded.apiserver.rules import names
+from labkit.embedded.apiserver.rules import names, webhookrules
 from labkit.embedded.apiserver.rules.causes import Problems
 from labkit.embedded.apiserver.rules.crdschemas import check_schema
 
@@ -269,8 +269,8 @@ def _conversion(given: Object | None, path: str, problems: Problems) -> None:
         return
     if client is None:
         problems.required(where, "required when strategy is set to Webhook")
-    elif (client.get("url") is None) == (client.get("service") is None):
-        problems.required(where, "exactly one of url or service is required")
+    else:
+        webhookrules.client(client, where, problems)
     if not reviews:
         problems.required(f"{path}.conversionReviewVersions")
     elif not {"v1", "v1beta1"} & set(reviews):

@@ -18,10 +18,12 @@ from labkit.embedded.apiserver.rules import (
     policyrules,
     servicerules,
     storagerules,
+    webhookrules,
     workloadrules,
 )
 from labkit.embedded.apiserver.rules.causes import Problems
 from labkit.embedded.apiserver.rules.podrules import not_negative
+from labkit.embedded.apiserver.rules.schedulingrules import EFFECTS
 
 Object = Mapping[str, Any]
 Check = Callable[[Object, Object | None, Problems], None]
@@ -154,34 +156,34 @@ def _subject(subject: Object, path: str, problems: Problems) -> None:
         problems.unsupported(f"{path}.kind", kind or "", ("ServiceAccount", "User", "Group"))
 
 
-def webhooks(obj: Object, old: Object | None, problems: Problems) -> None:
-    """Names, side effects, where to call."""
+def namespace(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Finalizers."""
     del old
-    for index, hook in enumerate(obj.get("webhooks") or ()):
-        path, name = f"webhooks[{index}]", hook.get("name") or ""
-        if len(name.split(".")) < 3:
-            detail = "should be a domain with at least three segments separated by dots"
-            problems.invalid(f"{path}.name", name, detail)
-        else:
-            problems.invalid(f"{path}.name", name, *names.dns_subdomain(name))
-        if not hook.get("admissionReviewVersions"):
-            detail = "must specify one of v1, v1beta1"
-            problems.required(f"{path}.admissionReviewVersions", detail)
-        effects = hook.get("sideEffects")
-        if effects is None:
-            detail = "must specify one of None, NoneOnDryRun"
-            problems.required(f"{path}.sideEffects", detail)
-        elif effects not in ("None", "NoneOnDryRun"):
-            problems.unsupported(f"{path}.sideEffects", effects, ("None", "NoneOnDryRun"))
-        if hook.get("failurePolicy") not in (None, "Fail", "Ignore"):
-            problems.unsupported(f"{path}.failurePolicy", hook["failurePolicy"], ("Fail", "Ignore"))
-        client = hook.get("clientConfig") or {}
-        if bool(client.get("url")) == bool(client.get("service")):
-            problems.required(f"{path}.clientConfig", "exactly one of url or service is required")
-        seconds = hook.get("timeoutSeconds")
-        if seconds is not None and not 1 <= seconds <= 30:
-            detail = "the timeout value must be between 1 and 30 seconds"
-            problems.invalid(f"{path}.timeoutSeconds", seconds, detail)
+    for finalizer in (obj.get("spec") or {}).get("finalizers") or ():
+        wrong = names.qualified_name(finalizer)
+        problems.invalid("spec.finalizers", finalizer, *wrong)
+        if not wrong and "/" not in finalizer and finalizer != "kubernetes":
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            problems.invalid("spec.finalizers", finalizer, detail)
+
+
+def node(obj: Object, old: Object | None, problems: Problems) -> None:
+    """Taints."""
+    del old
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
+        path, key = f"spec.taints[{index}]", taint.get("key") or ""
+        effect, value = taint.get("effect") or "", taint.get("value") or ""
+        problems.invalid(f"{path}.key", key, *names.qualified_name(key))
+        if wrong := ";".join(names.label_value(value)):
+            problems.invalid(f"{path}.value", value, wrong)
+        if not effect:
+            problems.required(f"{path}.effect")
+        elif effect not in EFFECTS:
+            problems.unsupported(f"{path}.effect", effect, EFFECTS)
+        if (key, effect) in seen:
+            problems.duplicate(path, taint, "taints must be unique by key and effect pair")
+        seen.add((key, effect))
 
 
 def scale(obj: Object, old: Object | None, problems: Problems) -> None:
@@ -201,6 +203,8 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("", "Service"): servicerules.service,
     ("", "Endpoints"): networkrules.endpoints,
     ("", "Pod"): pod,
+    ("", "Namespace"): namespace,
+    ("", "Node"): node,
     ("", "Event"): eventrules.event,
     ("events.k8s.io", "Event"): eventrules.event,
     ("", "PersistentVolume"): storagerules.volume,
@@ -229,6 +233,6 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("rbac.authorization.k8s.io", "RoleBinding"): role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): role_binding,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): crdrules.definition,
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks,
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhookrules.webhooks,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhookrules.webhooks,
 }
