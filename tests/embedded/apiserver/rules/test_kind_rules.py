@@ -219,3 +219,22 @@ def test_a_finalizer_without_a_domain_is_refused_in_built_in_kinds_only():
     )
     toy = {"apiVersion": "a.b/v1", "kind": "Toy", "metadata": metadata}
     assert validation.validate(toy, schema=scheme.for_kind("a.b", "v1", "Toy")) == []
+
+
+def test_webhooks_need_full_names_an_address_and_a_review_they_understand():
+    hook = {
+        "name": "short",
+        "sideEffects": "Some",
+        "admissionReviewVersions": ["v9"],
+        "clientConfig": {"url": "http://somewhere"},
+    }
+    found = wrong(
+        "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhooks=[hook]
+    )
+    assert [field for field, _ in found] == [
+        "webhooks[0].name",
+        "webhooks[0].sideEffects",
+        "webhooks[0].clientConfig.url",
+        "webhooks[0].admissionReviewVersions",
+    ]
+    assert found[0][1].endswith("should be a domain with at least three segments separated by dots")
