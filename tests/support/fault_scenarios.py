@@ -95,7 +95,7 @@ SCENARIOS = (
     Scenario(
         "clusters need 2 s more",
         _on("slow_provisioning", seconds=2),
-        sees={"up": "s of 4 to 8 min"},
+        sees={"up": "takes 4 to 8 min"},
     ),
     Scenario(
         "a cluster ends in `error`",
@@ -179,7 +179,7 @@ def play(account, scenario: Scenario, command: str) -> Row:
     )
 
 
-_TOLD = r"trying again|no kubeconfig yet|: account: |, [1-9]\d* s of 4 to 8 min|deleting, [1-9]"
+_TOLD = r"trying again|no kubeconfig yet|: account: |takes 4 to 8 min|deleting"
 
 
 def _seen(done) -> str:
