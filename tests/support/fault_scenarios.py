@@ -116,7 +116,7 @@ SCENARIOS = (
     Scenario(
         "clusters take 1.5 s to go",
         _on("slow_deletion", seconds=1.5),
-        sees={"down": "deleting, 1 s"},
+        sees={"down": "west: deleting"},
     ),
     Scenario(
         "a load balancer, volume and snapshot survive their cluster",
