@@ -102,3 +102,22 @@ def drop_namespace(lab: LabContext, cluster: str) -> None:
         return
     with progress(f"Removing what exercises left in {cluster}") as shown:
         remove_namespace(kubernetes, NAMESPACE, report=shown)
+
+
+def idle_deployment(name: str) -> Object:
+    """A deployment of one pod that waits to be told something, labelled `app: NAME`."""
+    labels = {"app": name}
+    spec = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "curl", "image": IMAGE, "command": ["sleep", "infinity"]}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }

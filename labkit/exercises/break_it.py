@@ -7,9 +7,9 @@ from labkit.context import EAST, LabContext
 from labkit.display import Step
 from labkit.exercises.answering import (
     HINTS,
-    IMAGE,
     NAMESPACE,
     drop_namespace,
+    idle_deployment,
     is_own,
     make_namespace,
 )
@@ -20,7 +20,6 @@ ID = "12.exercise-mend"
 GUESTBOOK = "guestbook"
 PORT = 8080
 START_TIMEOUT_S = 120.0
-_LABELS = {"app": GUESTBOOK}
 _FAULT = {"app": "guest-book"}
 """What the service selects: nobody has that label."""
 
@@ -37,7 +36,10 @@ def _start(lab: LabContext) -> Step:
     kubernetes = lab.kubernetes(EAST)
     with progress(f"Starting {GUESTBOOK} in east") as shown:
         make_namespace(lab, EAST)
-        wanted = [("apps/v1", "Deployment", _deployment()), ("v1", "Service", _service())]
+        wanted = [
+            ("apps/v1", "Deployment", idle_deployment(GUESTBOOK)),
+            ("v1", "Service", _service()),
+        ]
         missing = [
             item
             for api, kind, item in wanted
@@ -50,23 +52,6 @@ def _start(lab: LabContext) -> Step:
         f"{GUESTBOOK} runs in {NAMESPACE} of east, and has a service.",
         by_hand=(f"kubectl --context east -n {NAMESPACE} get deploy,pods,svc",),
     )
-
-
-def _deployment() -> Object:
-    spec = {
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "curl", "image": IMAGE, "command": ["sleep", "infinity"]}],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": GUESTBOOK, "namespace": NAMESPACE},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": _LABELS},
-            "template": {"metadata": {"labels": _LABELS}, "spec": spec},
-        },
-    }
 
 
 def _service() -> Object:

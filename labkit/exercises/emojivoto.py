@@ -8,10 +8,10 @@ from labkit.context import WEST, LabContext
 from labkit.display import Step, Table
 from labkit.exercises.answering import (
     HINTS,
-    IMAGE,
     NAMESPACE,
     VISITOR,
     drop_namespace,
+    idle_deployment,
     make_namespace,
 )
 from labkit.exercises.exercise import Exercise
@@ -41,7 +41,7 @@ def _start(lab: LabContext) -> Step:
         make_namespace(lab, WEST)
         kubernetes = lab.kubernetes(WEST)
         if kubernetes.get("apps/v1", "Deployment", VISITOR, NAMESPACE) is None:
-            lab.install(WEST, [_deployment()])
+            lab.install(WEST, [idle_deployment(VISITOR)])
         wait_rollout(kubernetes, NAMESPACE, [VISITOR], timeout_s=START_TIMEOUT_S, report=shown)
     rows = [
         {"pod": pod["metadata"]["name"], "proxy": "yes" if has_proxy(pod) else "no"}
@@ -52,24 +52,6 @@ def _start(lab: LabContext) -> Step:
         by_hand=(f"kubectl --context west -n {NAMESPACE} get pods",),
         table=Table.of(rows),
     )
-
-
-def _deployment() -> Object:
-    labels = {"app": VISITOR}
-    spec = {
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "curl", "image": IMAGE, "command": ["sleep", "infinity"]}],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": VISITOR, "namespace": NAMESPACE},
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": spec},
-        },
-    }
 
 
 def _pods(lab: LabContext) -> list[Object]:
