@@ -4,12 +4,13 @@ A client counts from its intended send time to the end of the answer; its proxy 
 request from its first byte to the answer's last. Their quantiles cannot be equal: the client's own
 time lies between them. So pairs are compared (after Bland and Altman): the client's share is the
 paired difference, declared with its interval, and the quantiles must agree once its median, one
-constant, is taken off. The place of the two laws is then judged by the declared share, their shape
+constant, is taken off; what is not known of the constant is not known of them either, so its
+interval widens theirs. The place of the two laws is then judged by the declared share, their shape
 by the quantiles. Deliberately absent: pairing by time, which would guess.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,8 @@ class Agreement:
         share_p95: what it adds at most to 95 % of the requests, in ms.
         negative: pairs in which the inner span is longer than the outer, which cannot be.
         inner: quantiles of the inner instrument in ms.
-        outer: quantiles of the outer one, without the share's median, in ms.
+        outer: quantiles of the outer one, without the share's median, in ms; their intervals hold
+            those of the share, too.
     """
 
     n: int
@@ -65,12 +67,23 @@ def agreement(outer_ms: pd.Series, inner_ms: pd.Series) -> Agreement:
     outer, inner = both["outer"].to_numpy(), both["inner"].to_numpy()
     added = outer - inner
     share = statistics.quantile(added, 0.5)
-    shifted = outer - share.value_ms if len(both) else outer
     return Agreement(
         n=len(both),
         share=share,
         share_p95=statistics.quantile(added, 0.95),
         negative=int(np.count_nonzero(added < 0)),
         inner={name: statistics.quantile(inner, q) for name, q in QUANTILES.items()},
-        outer={name: statistics.quantile(shifted, q) for name, q in QUANTILES.items()},
+        outer={
+            name: _without(statistics.quantile(outer, q), share) for name, q in QUANTILES.items()
+        },
+    )
+
+
+def _without(found: Quantile, share: Quantile) -> Quantile:
+    """Take a constant off that is itself known by an interval."""
+    return replace(
+        found,
+        value_ms=found.value_ms - share.value_ms,
+        low_ms=found.low_ms - share.high_ms,
+        high_ms=found.high_ms - share.low_ms,
     )

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from labkit.latency.agreement import agreement
+from labkit.latency.statistics import quantile
 
 N = 2_000
 
@@ -33,6 +34,16 @@ def test_a_share_that_varies_as_much_as_the_latencies_is_no_agreement(rng, inner
     found = agreement(inner + 0.4 + rng.exponential(10, N), inner)
     assert not found.agree["p95"]
     assert not found.agree["p99"]
+
+
+def test_what_is_not_known_of_the_share_is_not_known_of_the_rest(rng, inner):
+    outer = inner + rng.choice([0.3, 0.7], N)  # its median lies anywhere between the two
+    found = agreement(outer, inner)
+    share, plain = found.share, quantile(outer, 0.5)
+    assert (share.low_ms, share.high_ms) == pytest.approx((0.3, 0.7))
+    assert found.outer["p50"].value_ms == pytest.approx(plain.value_ms - share.value_ms)
+    assert found.outer["p50"].low_ms == pytest.approx(plain.low_ms - 0.7)
+    assert found.outer["p50"].high_ms == pytest.approx(plain.high_ms - 0.3)
 
 
 def test_what_took_longer_inside_than_outside_is_counted(inner):
