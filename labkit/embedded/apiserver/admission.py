@@ -14,6 +14,7 @@ from labkit.embedded.apiserver import (
 )
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.requests import Call
+from labkit.embedded.apiserver.rules import warning
 from labkit.embedded.apiserver.store import Entry, Object
 
 _SLICES = "discovery.k8s.io/endpointslices"
@@ -53,9 +54,11 @@ async def mutate(backend: Backend, call: Call, obj: Object, old: Object | None) 
 
 
 async def validating(backend: Backend, call: Call, obj: Object, old: Object | None) -> None:
-    """What may only refuse: rights that the writer does not have, and webhooks."""
+    """What may only refuse or warn: rights that the writer does not have, and webhooks."""
     escalation.check(backend, call, obj, old)
     await webhooks.validate(backend, call, obj, old)
+    if not call.subresource:
+        call.warnings += warning.warnings(call.resource.storage, obj, old)
 
 
 def allocate(backend: Backend, call: Call, obj: Object, old: Object | None) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 from aiohttp import web
 
 from labkit.embedded.apiserver import admission, responses, status, webhooks
+from labkit.embedded.apiserver.accepting import accepted
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert
 from labkit.embedded.apiserver.crds import INSTANCES_FINALIZER
 from labkit.embedded.apiserver.crds import STORAGE as CRD_STORAGE
 from labkit.embedded.apiserver.preparing import check_dry_run, typed
-from labkit.embedded.apiserver.reading import find
+from labkit.embedded.apiserver.reading import find, page
 from labkit.embedded.apiserver.requests import Call, decode, read_body
-from labkit.embedded.apiserver.selecting import selection
 from labkit.embedded.apiserver.store import Entry, Object
 
 _GRACE_S = 30
@@ -28,17 +28,27 @@ _FINALIZER = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
 async def options_of(backend: Backend, call: Call) -> Object:
-    """DeleteOptions from the body and the query."""
+    """DeleteOptions from the body or, when there is none, from the query."""
     body = await read_body(call.request)
-    options: Object = {}
     if body.strip():
-        options = await decode(body, media_type=call.request.content_type, kind="DeleteOptions")
+        options: Object = await decode(
+            body, media_type=call.request.content_type, kind="DeleteOptions"
+        )
         if options.get("kind", "DeleteOptions") != "DeleteOptions":
             raise status.bad_request(
                 f"decoded object cannot be converted to DeleteOptions: {options.get('kind')}"
             )
         typed(backend, options, "", "v1", "DeleteOptions")
+    else:
+        options = _options_in_query(call)
+    _check(options)
+    call.dry = bool(options["dryRun"])
+    return options
+
+
+def _options_in_query(call: Call) -> Object:
     query = call.query
+    options: Object = {"dryRun": query.getall("dryRun", [])}
     if "propagationPolicy" in query:
         options["propagationPolicy"] = query["propagationPolicy"]
     if "gracePeriodSeconds" in query:
@@ -48,12 +58,11 @@ async def options_of(backend: Backend, call: Call) -> Object:
         options["gracePeriodSeconds"] = int(text)
     if "orphanDependents" in query:
         options["orphanDependents"] = call.flag("orphanDependents")
-    options["dryRun"] = [*(options.get("dryRun") or []), *query.getall("dryRun", [])]
-    _check(options)
     return options
 
 
 def _check(options: Object) -> None:
+    options["dryRun"] = options.get("dryRun") or []
     check_dry_run(options["dryRun"], "DeleteOptions")
     policy = options.get("propagationPolicy")
     if policy is not None and policy not in _PROPAGATION:
@@ -92,7 +101,7 @@ def _check_preconditions(call: Call, options: Object, obj: Object) -> None:
 
 async def delete(backend: Backend, call: Call) -> web.Response:
     """DELETE of one object."""
-    responses.accepted(call.request)
+    accepted(call.request)
     options = await options_of(backend, call)
     entry = find(backend, call)
     code, obj, gone = await delete_entry(backend, call, entry, options)
@@ -106,19 +115,18 @@ async def delete(backend: Backend, call: Call) -> web.Response:
 
 
 async def delete_collection(backend: Backend, call: Call) -> web.Response:
-    """DELETE of every object that the selectors choose; answers with the list."""
-    want = responses.accepted(call.request)
+    """DELETE of every object that the selectors choose, a page when there is a limit.
+
+    Answers with their list.
+    """
+    want = accepted(call.request)
+    found, metadata = await page(backend, call, want)
     options = await options_of(backend, call)
-    chosen = selection(call)
-    namespace = call.namespace if call.resource.namespaced else None
-    found = [
-        e for e in backend.store.entries(call.resource.storage, namespace) if chosen.matches(e)
-    ]
     for entry in found:
         current = backend.store.get(call.resource.storage, entry.namespace, entry.name)
         if current is not None:
             await delete_entry(backend, call, current, options)
-    metadata = {"resourceVersion": str(backend.store.rv)}
+    metadata["resourceVersion"] = str(backend.store.rv)
     return responses.listing(call, found, metadata=metadata, kind=want)
 
 
@@ -139,7 +147,7 @@ async def delete_entry(
     if current is not entry:
         raise status.modified(call.plural, entry.name, call.group)
     if changed is None:
-        if resource.storage == "pods" and not call.dry_run:
+        if resource.storage == "pods":
             entry = backend.store.put("pods", _graceless(entry.obj))
         last = backend.store.remove(resource.storage, entry.namespace, entry.name)
         admission.removed(backend, call, entry)

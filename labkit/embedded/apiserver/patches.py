@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from labkit.embedded.apiserver import documents, objects, responses, status, strategies
+from labkit.embedded.apiserver.accepting import accepted
 from labkit.embedded.apiserver.backend import Backend, now
 from labkit.embedded.apiserver.preparing import check_options, clean, schema_of, strict_error
 from labkit.embedded.apiserver.requests import Call, parse_yaml, read_body
@@ -21,7 +22,7 @@ _PATCH_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 async def patch(backend: Backend, call: Call) -> web.Response:
     """PATCH of an object or its status, in any of the four formats."""
-    responses.accepted(call.request)
+    accepted(call.request)
     media_type = call.request.content_type
     if media_type not in _PATCH_TYPES or (
         media_type == STRATEGIC_PATCH and call.resource.crd is not None

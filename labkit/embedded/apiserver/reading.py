@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from labkit.embedded.apiserver import responses, status
+from labkit.embedded.apiserver.accepting import Accepted, accepted
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.selecting import selection
@@ -183,7 +184,13 @@ async def _state(backend: Backend, call: Call, limit: int) -> tuple[int, list[En
 
 async def list_objects(backend: Backend, call: Call) -> web.Response:
     """GET of a collection."""
-    want = responses.accepted(call.request)
+    want = accepted(call.request)
+    found, metadata = await page(backend, call, want)
+    return responses.listing(call, found, metadata=metadata, kind=want)
+
+
+async def page(backend: Backend, call: Call, want: Accepted) -> tuple[list[Entry], dict[str, Any]]:
+    """The objects that a list shows, and its metadata: as many as `limit` and `continue` say."""
     check_list_options(call.query, watch=False)
     chosen = selection(call)
     limit = _limit(call)
@@ -198,4 +205,4 @@ async def list_objects(backend: Backend, call: Call) -> web.Response:
         metadata["continue"] = _Page(rv, (found[-1].namespace, found[-1].name)).token()
         if chosen.everything:
             metadata["remainingItemCount"] = remaining
-    return responses.listing(call, found, metadata=metadata, kind=want)
+    return found, metadata

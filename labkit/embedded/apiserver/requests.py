@@ -32,6 +32,7 @@ class Call:
         shown: the newest version that the answer tells of, when that is not the newest there is.
         conforms: the object in the body has known fields and fitting values only, and nobody but
             this server has changed it since.
+        dry: what DeleteOptions say of `dry_run`, wherever they stand; None: the query says it.
         stored: the object as it is stored now, when a handler has seen it: its JSON is there.
     """
 
@@ -49,6 +50,7 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     shown: int | None = None
     conforms: bool = False
+    dry: bool | None = None
     stored: Entry | None = field(default=None, repr=False)
 
     @property
@@ -90,7 +92,7 @@ class Call:
     @property
     def dry_run(self) -> bool:
         """Whether nothing may be stored."""
-        return bool(self.request.query.getall("dryRun", []))
+        return bool(self.request.query.getall("dryRun", [])) if self.dry is None else self.dry
 
     @property
     def manager(self) -> str:
@@ -101,8 +103,7 @@ class Call:
 
     def flag(self, name: str) -> bool:
         """A boolean parameter: present and not false."""
-        value = self.request.query.get(name)
-        return value is not None and value.lower() not in ("false", "0")
+        return _is_set(self.request.query, name)
 
     def not_found(self) -> status.ApiError:
         """404 of the object in the path."""
@@ -137,13 +138,16 @@ def parse(request: web.BaseRequest) -> Call | None:
     return call
 
 
+def _is_set(query: Any, name: str) -> bool:
+    """Whether a boolean parameter holds: anything but false and 0 does, even nothing."""
+    value = query.get(name)
+    return value is not None and value.lower() not in ("false", "0")
+
+
 def _verb(request: web.BaseRequest, name: str, *, watch: bool) -> str:
     method = request.method
     if method in ("GET", "HEAD"):
-        wanted = request.query.get("watch", "").lower()
-        if method == "HEAD":
-            return "get" if name else "list"
-        if watch or wanted in ("true", "1") or (wanted == "" and "watch" in request.query):
+        if method == "GET" and (watch or (not name and _is_set(request.query, "watch"))):
             return "watch"
         return "get" if name else "list"
     if method == "DELETE" and not name:

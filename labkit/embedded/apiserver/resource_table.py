@@ -77,6 +77,12 @@ storage.k8s.io/v1 volumeattachments VolumeAttachment C - - * status -
 storage.k8s.io/v1 volumeattributesclasses VolumeAttributesClass C vac - * - -
 """
 
+DEPRECATED = {
+    "v1 ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",
+    "v1 Endpoints": ("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+}
+"""What clients of deprecated kinds are told."""
+
 POD_SUBRESOURCES = (
     "attach,binding,ephemeralcontainers,eviction,exec,log,portforward,proxy,resize,status"
 )

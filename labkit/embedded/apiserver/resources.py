@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.embedded.apiserver.resource_table import (
+    DEPRECATED,
     POD_SUBRESOURCES,
     SUBRESOURCES,
     TABLE,
@@ -70,10 +71,21 @@ class Resource:
         """`pods` or `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def go_type(self) -> str:
+        """The server's own type of the kind, as it appears in messages: `core.Pod`."""
+        if self.crd is not None:
+            return "unstructured.Unstructured"
+        package = "core" if self.storage == "events" else self.group.partition(".")[0]
+        return f"{package or 'core'}.{self.kind}"
+
     @functools.cached_property
     def deprecation(self) -> tuple[str, ...]:
-        """What clients of a deprecated version of a custom resource are told."""
-        versions = self.crd["spec"]["versions"] if self.crd is not None else ()
+        """What clients of a deprecated kind, or version of a custom resource, are told."""
+        if self.crd is None:
+            text = DEPRECATED.get(f"{self.api_version} {self.kind}")
+            return (text,) if text else ()
+        versions = self.crd["spec"]["versions"]
         mine: dict[str, Any] = next((v for v in versions if v["name"] == self.version), {})
         if not mine.get("deprecated"):
             return ()

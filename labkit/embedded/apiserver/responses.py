@@ -5,8 +5,7 @@ from the dicts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from aiohttp import web
@@ -14,6 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 from labkit.embedded.apiserver import status
+from labkit.embedded.apiserver.accepting import Accepted, accepted
 from labkit.embedded.apiserver.backend import now
 from labkit.embedded.apiserver.conversion import convert
 from labkit.embedded.apiserver.requests import Call
@@ -24,8 +24,6 @@ from labkit.embedded.encoding import to_json
 
 _SLICE = 2**17
 """Bytes of a list that are sent at once."""
-
-Shape = Literal["object", "table", "metadata"]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -39,78 +37,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-_ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What the client wants: shape, and JSON or YAML; metadata of one object or of a list."""
-
-    shape: Shape = "object"
-    yaml: bool = False
-    version: str = "v1"
-    listed: bool = False
-
-
-def accepted(request: web.BaseRequest) -> Accepted:
-    """The first representation in Accept that is written here; 406 when there is none."""
-    header = request.headers.get("Accept", "")
-    if not header:
-        return Accepted()
-    for media, options in _clauses(header):
-        if media not in ("*/*", "application/*", "application/json", "application/yaml"):
-            continue
-        version, shape = options.get("v", "v1"), options.get("as", "")
-        wants_yaml = media == "application/yaml"
-        if not shape:
-            return Accepted(yaml=wants_yaml)
-        if shape not in _SHAPES or version not in ("v1", "v1beta1"):
-            raise status.not_convertible()
-        if options.get("g", "meta.k8s.io") != "meta.k8s.io":
-            raise status.not_convertible()
-        listed = shape.endswith("List")
-        return Accepted(_SHAPES[shape], wants_yaml, version, listed)
-    raise status.not_acceptable()
-
-
-_SHAPES: dict[str, Shape] = {
-    "Table": "table",
-    "PartialObjectMetadata": "metadata",
-    "PartialObjectMetadataList": "metadata",
-}
-
-
-def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
-    """What an Accept header names, the most wanted first."""
-    found = []
-    for clause in header.split(","):
-        media, *parameters = [part.strip() for part in clause.split(";")]
-        options = dict(part.split("=", 1) for part in parameters if "=" in part)
-        found.append((media, options))
-    if "q=" not in header:
-        return found
-    return sorted(found, key=lambda item: -_weight(item[1].get("q", "1")))
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 1.0
-
-
 def warning_headers(call: Call | None) -> list[tuple[str, str]]:
     """The Warning headers of an answer."""
     if call is None:
         return []
     texts = list(call.warnings)
-    if call.plural == "endpoints" and not call.group:
-        texts.append(_ENDPOINTS_WARNING)
     if call.resource is not None:  # a refusal may come before the resource is looked up
         texts += call.resource.deprecation
     return [
         ("Warning", '299 - "' + _printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
-        for text in texts
+        for text in dict.fromkeys(texts)
     ]
 
 
@@ -137,7 +73,7 @@ def document(
     """An answer from a dict."""
     if as_yaml:
         response = web.Response(
-            text=yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=2**20),
+            body=yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=2**20).encode(),
             status=code,
             content_type="application/yaml",
         )
@@ -157,7 +93,7 @@ def one(call: Call, obj: Object, *, code: int = 200, kind: Accepted | None = Non
     if want.shape == "metadata":
         if want.listed:
             wanted = "PartialObjectMetadataList, but the requested object is not a list"
-            raise status.other_shape(f"you requested {wanted} ({_go_type(call.resource)})")
+            raise status.other_shape(f"you requested {wanted} (*{call.resource.go_type})")
         return document(partial(obj, want.version), code=code, call=call, as_yaml=want.yaml)
     table = as_table(call, [obj], version=want.version)
     table["metadata"] = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
@@ -171,14 +107,6 @@ def stored(call: Call, entry: Entry, *, code: int = 200) -> web.Response:
     if want == Accepted() and resource.api_version == resource.storage_version:
         return raw(entry.raw, code=code, call=call)
     return one(call, convert(entry.obj, resource), code=code, kind=want)
-
-
-def _go_type(resource: Resource, suffix: str = "") -> str:
-    """The server's own type of a kind, as it appears in messages."""
-    if resource.crd is not None:
-        return f"*unstructured.Unstructured{suffix}"
-    package = "core" if resource.storage == "events" else resource.group.partition(".")[0]
-    return f"*{package or 'core'}.{resource.kind}{suffix}"
 
 
 def partial(obj: Object, version: str = "v1") -> Object:
@@ -246,7 +174,7 @@ def listing(
     if kind.shape == "metadata":
         if not kind.listed:
             wanted = "PartialObjectMetadata, but the requested object is a list"
-            raise status.other_shape(f"you requested {wanted} ({_go_type(resource, 'List')})")
+            raise status.other_shape(f"you requested {wanted} (*{resource.go_type}List)")
         version = f"meta.k8s.io/{kind.version}"
         found = {"kind": "PartialObjectMetadataList", "apiVersion": version}
         items: Iterable[Object] = [partial(obj, kind.version) for obj in objects]

@@ -3,7 +3,7 @@
 Answered, never stored.
 """
 
-import json
+import dataclasses
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +12,7 @@ from labkit.embedded.apiserver import objects, preparing, responses, status, str
 from labkit.embedded.apiserver.authorization import Attributes
 from labkit.embedded.apiserver.backend import Backend, now
 from labkit.embedded.apiserver.requests import Call, part
+from labkit.embedded.apiserver.rules.causes import Problems
 from labkit.embedded.apiserver.store import Object
 from labkit.embedded.apiserver.tokens import ISSUER, InvalidToken
 from labkit.embedded.apiserver.users import User, account_user
@@ -34,7 +35,7 @@ async def review(backend: Backend, call: Call) -> web.Response:
     elif call.plural == "selfsubjectrulesreviews":
         obj["status"] = _rules_status(backend, call.user, spec)
     else:
-        obj["status"] = _access_status(backend, call, spec)
+        obj["status"] = _access_status(backend, call, obj)
     return responses.document(objects.ordered(obj), code=201, call=call)
 
 
@@ -64,60 +65,71 @@ def _static_status(backend: Backend, token: str, problem: str) -> Object:
     return {"authenticated": True, "user": user.info(), "audiences": [ISSUER]}
 
 
-def _access_status(backend: Backend, call: Call, spec: Object) -> Object:
-    user = call.user if call.plural == "selfsubjectaccessreviews" else _named_user(spec)
-    attributes = _attributes(spec, call)
-    allowed, reason = backend.authorizer.authorize(user, attributes)
+def _access_status(backend: Backend, call: Call, obj: Object) -> Object:
+    spec = part(obj, "spec")
+    problems = _problems(call, obj, spec)
+    if problems:
+        causes = [dataclasses.asdict(cause) for cause in problems]
+        raise status.invalid("", "", causes, "authorization.k8s.io")
+    user = call.user
+    if call.plural != "selfsubjectaccessreviews":
+        user = User(
+            str(spec.get("user") or ""), tuple(spec.get("groups") or ()), str(spec.get("uid") or "")
+        )
+    allowed, reason = backend.authorizer.authorize(user, _attributes(spec))
     found: dict[str, Any] = {"allowed": allowed}
     if reason:
         found["reason"] = reason
     return found
 
 
-def _invalid(field: str, message: str) -> status.ApiError:
-    cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
-    return status.invalid("", "", [cause], "authorization.k8s.io")
+def _problems(call: Call, obj: Object, spec: Object) -> Problems:
+    """What is wrong with a question: it is about one of two things, and names somebody."""
+    found = Problems()
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        detail = "cannot be specified in combination with resourceAttributes"
+        found.invalid("spec.nonResourceAttributes", _shape(path), detail)
+    if resource is None and path is None:
+        detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        found.invalid("spec.resourceAttributes", None, detail)
+    asks_itself = call.plural == "selfsubjectaccessreviews"
+    if not asks_itself and not spec.get("user") and not spec.get("groups"):
+        found.invalid("spec.user", "", "at least one of user or group must be specified")
+    local = call.plural == "localsubjectaccessreviews"
+    metadata = {
+        key: value
+        for key, value in obj["metadata"].items()
+        if value and key != "managedFields" and not (local and key == "namespace")
+    }
+    if metadata:
+        detail = "must be empty except for namespace" if local else "must be empty"
+        found.invalid("metadata", metadata, detail)
+    if local and resource is not None and resource.get("namespace", "") != call.namespace:
+        field, given = "spec.resourceAttributes.namespace", resource.get("namespace", "")
+        found.invalid(field, given, "must match metadata.namespace")
+    if local and path is not None:
+        field, detail = "spec.nonResourceAttributes", "disallowed on this kind of request"
+        found.invalid(field, _shape(path), detail)
+    return found
 
 
-def _named_user(spec: Object) -> User:
-    name, groups = str(spec.get("user") or ""), tuple(spec.get("groups") or ())
-    if not name and not groups:
-        raise _invalid(
-            "spec.user", 'Invalid value: "": at least one of user or group must be specified'
-        )
-    return User(name, groups, str(spec.get("uid") or ""))
+def _shape(path: Object) -> Object:
+    """The attributes of a path, as the server's own type names them."""
+    return {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
 
 
-def _attributes(spec: Object, call: Call) -> Attributes:
-    wanted: Object = spec.get("resourceAttributes") or {}
-    path: Object = spec.get("nonResourceAttributes") or {}
-    if wanted and path:
-        shape = json.dumps({"Path": path.get("path", ""), "Verb": path.get("verb", "")})
-        raise _invalid(
-            "spec.nonResourceAttributes",
-            f"Invalid value: {shape.replace(': ', ':').replace(', ', ',')}: cannot be specified in"
-            " combination with resourceAttributes",
-        )
-    if not wanted and not path:
-        raise _invalid(
-            "spec.resourceAttributes",
-            "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must"
-            " be specified",
-        )
-    if path:
+def _attributes(spec: Object) -> Attributes:
+    path = spec.get("nonResourceAttributes")
+    if path is not None:
         return Attributes(verb=str(path.get("verb", "")), path=str(path.get("path", "")))
-    namespace = str(wanted.get("namespace", ""))
-    if call.plural == "localsubjectaccessreviews" and namespace != call.namespace:
-        raise _invalid(
-            "spec.resourceAttributes.namespace",
-            f'Invalid value: "{namespace}": must match metadata.namespace',
-        )
+    wanted: Object = spec["resourceAttributes"]
     return Attributes(
         verb=str(wanted.get("verb", "")),
         group=str(wanted.get("group", "")),
         resource=str(wanted.get("resource", "")),
         subresource=str(wanted.get("subresource", "")),
-        namespace=namespace,
+        namespace=str(wanted.get("namespace", "")),
         name=str(wanted.get("name", "")),
     )
 

@@ -52,7 +52,11 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "batch/jobs": ("status.successful",),
     "certificates.k8s.io/certificatesigningrequests": ("spec.signerName",),
 }
+_CLUSTER_WIDE = {"nodes", "namespaces", "certificates.k8s.io/certificatesigningrequests"}
+"""Kinds without a namespace that know it: a selector of others may name one in vain."""
+
 _NO_CONVERSION = {
+    "certificates.k8s.io/certificatesigningrequests",
     "pods",
     "secrets",
     "nodes",
@@ -76,7 +80,8 @@ def _check_field(path: str, resource: Resource) -> None:
     extra: Sequence[str] = _FIELDS.get(resource.storage, ())
     if resource.group == "events.k8s.io":
         extra = tuple(_EVENT_NAMES)
-    if path in _COMMON or path in extra or path in _selectable(resource):
+    common = _COMMON[:1] if resource.storage in _CLUSTER_WIDE else _COMMON
+    if path in common or path in extra or path in _selectable(resource):
         return
     if resource.storage in _NO_CONVERSION or resource.crd is not None:
         raise status.bad_request(f"field label not supported: {path}")

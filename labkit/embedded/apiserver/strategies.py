@@ -91,7 +91,7 @@ def set_type(obj: Object, call: Call) -> None:
                 f" {resource.api_version}, got {kind} in {version}"
             )
         why = (
-            f"converting ({short}.{kind}) to (core.{resource.kind}): unknown conversion"
+            f"converting ({short}.{kind}) to ({resource.go_type}): unknown conversion"
             if kind[:1].isupper()
             else "no kind is registered"
         )

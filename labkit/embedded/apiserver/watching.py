@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.http_writer import StreamWriter
 
 from labkit.embedded.apiserver import responses, status
+from labkit.embedded.apiserver.accepting import Accepted, accepted
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert
 from labkit.embedded.apiserver.reading import check_list_options, version_of
@@ -42,11 +43,9 @@ class _Stream:
 
     def __init__(self, call: Call, chosen: Selection) -> None:
         self.call, self._chosen = call, chosen
-        self._want = responses.accepted(call.request)
+        self._want = accepted(call.request)
         resource = call.resource
-        self.plain = (
-            self._want == responses.Accepted() and resource.api_version == resource.storage_version
-        )
+        self.plain = self._want == Accepted() and resource.api_version == resource.storage_version
         self._columns_sent = False
 
     def initial(self, entries: Iterable[Entry]) -> bytes:

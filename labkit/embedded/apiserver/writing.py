@@ -11,6 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from labkit.embedded.apiserver import admission, objects, preparing, responses, status, strategies
+from labkit.embedded.apiserver.accepting import accepted
 from labkit.embedded.apiserver.authorization import require
 from labkit.embedded.apiserver.backend import Backend
 from labkit.embedded.apiserver.conversion import convert, to_storage
@@ -34,7 +35,7 @@ async def create(backend: Backend, call: Call) -> web.Response:
 
 async def _read(backend: Backend, call: Call) -> Object:
     """The object of the body, of the right kind and in the right place."""
-    responses.accepted(call.request)
+    accepted(call.request)
     preparing.check_options(call)
     obj = await preparing.read_object(call)
     strategies.set_type(obj, call)

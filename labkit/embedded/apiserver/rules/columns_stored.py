@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.embedded.apiserver.rules.ages import human_duration
 from labkit.embedded.apiserver.rules.cells import Object, count, get, value
 from labkit.embedded.apiserver.rules.column import AGE, NAME, Column
 
@@ -57,12 +58,7 @@ def _condition(request: Object, _: dt.datetime) -> str:
 
 def _duration(request: Object, _: dt.datetime) -> str:
     seconds = get(request, "spec.expirationSeconds")
-    if seconds is None:
-        return "<none>"
-    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 3 * size or (seconds >= size and seconds % size == 0):
-            return f"{seconds // size}{letter}"
-    return f"{seconds}s"
+    return "<none>" if seconds is None else human_duration(seconds)
 
 
 def _parameters(path: str) -> Any:

@@ -16,6 +16,7 @@ from labkit.embedded.apiserver.rules import (
     networkrules,
     podrules,
     policyrules,
+    registrationrules,
     servicerules,
     storagerules,
     webhookrules,
@@ -233,6 +234,7 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("rbac.authorization.k8s.io", "RoleBinding"): role_binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): role_binding,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): crdrules.definition,
+    ("apiregistration.k8s.io", "APIService"): registrationrules.api_service,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhookrules.webhooks,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhookrules.webhooks,
 }

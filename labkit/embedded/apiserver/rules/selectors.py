@@ -13,8 +13,9 @@ from labkit.embedded.apiserver.rules import names
 
 TOKEN = re.compile(r"\s*(!=|==|=|!|\(|\)|,|>|<|[^\s=!(),<>]+)")
 OPERATORS = ("=", "==", "!=", "in", "notin", "<", ">")
-SIGNS = ("(", ")", ",", "=", "==", "!=", "<", ">")
+SIGNS = ("(", ")", ",", "!", "=", "==", "!=", "<", ">")
 """Tokens that cannot be a key; `in` and `notin` can."""
+INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class SelectorError(ValueError):
@@ -57,9 +58,20 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def _bad_value(key: str, value: str, problem: str) -> str:
-    where = f"values[0][{key}]"
-    return f'unable to parse requirement: {where}: Invalid value: "{value}": {problem}'
+def _check_values(key: str, values: Sequence[str], *, integer: bool = False) -> None:
+    """Refuse what no label can have as value; several problems are told together."""
+    problems = []
+    if integer and not INTEGER.fullmatch(values[0]):
+        problems.append(
+            f"values[0]: Invalid value: \"{values[0]}\": for 'Gt', 'Lt' operators, the value must"
+            " be an integer"
+        )
+    for index, value in enumerate(values):
+        if wrong := "; ".join(names.label_value(value)):
+            problems.append(f'values[{index}][{key}]: Invalid value: "{value}": {wrong}')
+    if problems:
+        text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+        raise SelectorError(f"unable to parse requirement: {text}")
 
 
 class _Parser:
@@ -121,16 +133,8 @@ class _Parser:
             raise SelectorError(
                 f"unable to parse requirement: found '{value}', expected: identifier"
             )
-        self.check_value(key, value)
+        _check_values(key, (value,), integer=operator in "<>")
         if operator in "<>":
-            try:
-                int(value)
-            except ValueError:
-                message = (
-                    f'unable to parse requirement: values[0]: Invalid value: "{value}": for '
-                    "'Gt', 'Lt' operators, the value must be an integer"
-                )
-                raise SelectorError(message) from None
             return Requirement(key, operator, (value,))
         return Requirement(key, "notin" if operator == "!=" else "in", (value,))
 
@@ -154,14 +158,9 @@ class _Parser:
                 )
             else:
                 values[-1] = token
-        for value in values:
-            self.check_value(key, value)
-        return tuple(values)
-
-    @staticmethod
-    def check_value(key: str, value: str) -> None:
-        if wrong := "; ".join(names.label_value(value)):
-            raise SelectorError(_bad_value(key, value, wrong))
+        unique = tuple(sorted(set(values)))
+        _check_values(key, unique)
+        return unique
 
 
 def parse_label_selector(text: str) -> Selector:
@@ -217,19 +216,33 @@ def parse_field_selector(text: str) -> Selector:
     """Parses `metadata.name=a,status.phase!=Running`; backslash escapes `,`, `=` and itself.
 
     Raises:
-        SelectorError: a term without an operator.
+        SelectorError: a term without an operator, or a value that is not escaped.
     """
     result = []
-    for term in _split_unescaped(text):
+    for term in sorted(_split_unescaped(text)):
         if not term:
             continue
         match = re.search(r"(?<!\\)(!=|==|=)", term)
         if match is None:
-            raise SelectorError(f'invalid selector: "{text}"; can\'t understand "{term}"')
-        value = re.sub(r"\\([\\,=])", r"\1", term[match.end() :])
+            raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
         operator = "notin" if match[1] == "!=" else "in"
+        value = _unescaped(term[match.end() :])
         result.append(Requirement(term[: match.start()], operator, (value,)))
     return tuple(result)
+
+
+def _unescaped(text: str) -> str:
+    """The value that stands behind an operator."""
+    if "\\" not in text and "=" not in text:
+        return text
+    for wrong in re.finditer(r"\\[\\,=]|\\.?|=", text):
+        if wrong[0] == "=":
+            problem = f"unescaped character in value: {ord('=')}"
+            raise SelectorError(f"invalid field selector: {problem}")
+        if wrong[0][1:] not in ("\\", ",", "="):
+            problem = f"invalid escape sequence: {wrong[0]}"
+            raise SelectorError(f"invalid field selector: {problem}")
+    return re.sub(r"\\([\\,=])", r"\1", text)
 
 
 def exact_value(text: str, key: str) -> str:
