@@ -15,20 +15,18 @@ def three(ask, space, request):
     return path, {"labelSelector": label}
 
 
-@pytest.mark.parametrize("value", ["true", "1", "", "maybe", "TRUE"])
-def test_a_boolean_is_true_unless_it_says_otherwise(ask, three, value):
-    path, query = three
-    query = {**query, "watch": value, "timeoutSeconds": "1"}
-    found = ask("GET", path, params=query)
-    assert found.status == 200
-    assert str(found.body).count("ADDED") == 3 or found.body == ""
-
-
-@pytest.mark.parametrize("value", ["false", "0", "False"])
-def test_a_boolean_that_is_false_asks_for_a_list(ask, three, value):
-    path, query = three
-    found = ask("GET", path, params={**query, "watch": value})
-    assert found.body["kind"] == "ConfigMapList"
+@pytest.mark.parametrize(
+    ("value", "refused_for"),
+    [
+        *((value, "for watch unless sendInit") for value in ("true", "1", "", "maybe", "TRUE")),
+        *((value, "unless resourceVersion is") for value in ("false", "0", "False")),
+    ],
+)
+def test_a_boolean_is_true_unless_it_says_otherwise(ask, space, value, refused_for):
+    query = {"watch": value, "resourceVersionMatch": "Exact"}
+    found = ask("GET", MAPS.format(space), params=query)
+    assert found.message.startswith('ListOptions.meta.k8s.io "" is invalid: ')
+    assert f"resourceVersionMatch is forbidden {refused_for}" in found.message
 
 
 def test_one_object_is_shown_even_if_a_watch_is_asked_for(ask, space, three):
