@@ -227,7 +227,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(10_000, 200, 20)
 
 
 def _report_broken(*tasks: asyncio.Task[None]) -> None:

@@ -6,6 +6,10 @@ which is slow but serves everything written before it: a thread does one after t
 all writes that came in meanwhile (group commit). SQLite itself syncs at checkpoints only
 (synchronous=NORMAL), in an order that never leaves the file half written.
 
+The key of a row is the version at which its object was created: new objects are appended to the
+last page, and a changed one stays where it is. With names as the key, every new object would split
+some page in the middle. Nobody looks for a name here: the store has all of them in memory.
+
 An fsync that fails leaves unknown what is on disk, and a second one may lie. So the first failure
 ends all writing until the file is opened again.
 """
@@ -22,18 +26,25 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-Row = tuple[str, str, str, int, bytes]
-"""(resource, namespace or "", name, version, JSON)"""
+Row = tuple[int, str, str, str, int, bytes]
+"""(version of its creation, resource, namespace or "", name, version, JSON)"""
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (
-  storage TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  rv INTEGER NOT NULL, body BLOB NOT NULL,
-  PRIMARY KEY (storage, namespace, name)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  born INTEGER PRIMARY KEY, storage TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  rv INTEGER NOT NULL, body BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), rv INTEGER NOT NULL);
 INSERT OR IGNORE INTO counter VALUES (1, 0);
 """
+_FROM_NAMED = """
+BEGIN;
+INSERT INTO entries SELECT rv, storage, namespace, name, rv, body FROM objects;
+DROP TABLE objects;
+COMMIT;
+"""
+"""Files of earlier labs had names as keys."""
+
 _PRAGMAS = (
     "page_size=16384",  # seven pods a page: with four kilobytes a pod is five pages to write
     "locking_mode=EXCLUSIVE",
@@ -58,16 +69,16 @@ class Database:
         for pragma in _PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         self._db.executescript(_SCHEMA)
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'objects'").fetchone():
+            self._db.executescript(_FROM_NAMED)
         # What an earlier process wrote and never synced must not be shown before it is on disk.
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         _sync_folder(path.parent)
         self._log = os.open(f"{path}-wal", os.O_RDONLY)
 
     def rows(self) -> Iterator[Row]:
-        """All objects, ordered by resource, namespace and name."""
-        return self._db.execute(
-            "SELECT storage, namespace, name, rv, body FROM objects ORDER BY 1, 2, 3"
-        )
+        """All objects, in no order."""
+        return self._db.execute("SELECT * FROM entries")
 
     def removed(self) -> int:
         """The version of the last removal: the newest object may be older than that."""
@@ -75,16 +86,13 @@ class Database:
 
     def write(self, row: Row) -> None:
         """Insert or replace an object; sqlite3.Error (a full disk) leaves all as it was."""
-        self._db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def remove(self, storage: str, namespace: str, name: str, *, version: int) -> None:
+    def remove(self, born: int, *, version: int) -> None:
         """Remove an object and note the version of its removal, both or neither."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.execute(
-                "DELETE FROM objects WHERE storage = ? AND namespace = ? AND name = ?",
-                (storage, namespace, name),
-            )
+            self._db.execute("DELETE FROM entries WHERE born = ?", (born,))
             self._db.execute("UPDATE counter SET rv = ?", (version,))
             self._db.execute("COMMIT")
         except sqlite3.Error:

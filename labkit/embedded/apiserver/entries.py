@@ -25,6 +25,7 @@ class Entry:
     """One object as it is stored.
 
     Attributes:
+        born: the version at which it was created, its key on disk.
         parsed: the object, None when only its JSON is kept; read `obj`.
         raw: its JSON, beginning with kind and apiVersion.
         cut: where the rest begins in `raw` (lists leave kind and apiVersion out).
@@ -32,6 +33,7 @@ class Entry:
 
     namespace: str
     name: str
+    born: int
     rv: int
     parsed: Object | None
     raw: bytes

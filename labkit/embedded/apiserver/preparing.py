@@ -117,7 +117,8 @@ def with_defaults(backend: Backend, call: Call, obj: Object, *, own: bool = Fals
     It is a copy, unless the object is the caller's `own` and may be changed.
     """
     if call.resource.crd is None:
-        return defaulting.fill_defaults(obj) if own else defaulting.apply_defaults(obj)
+        fill = defaulting.fill_defaults if own else defaulting.apply_defaults
+        return fill(obj, conforms=call.conforms)
     filled: Object = decoding.default_from_schema(obj, schema_of(backend, call))
     return filled
 

@@ -105,13 +105,15 @@ class Store:
         self._commit = GroupCommit(self._database.sync, version=self.rv, on_disk=self._tell)
 
     def _load(self) -> None:
-        for storage, namespace, name, rv, raw in self._database.rows():
+        for born, storage, namespace, name, rv, raw in self._database.rows():
             bucket = self._bucket(storage)
             obj = from_json(raw)
-            bucket.entries[namespace, name] = Entry(namespace, name, rv, obj, raw, cut_of(obj))
+            entry = Entry(namespace, name, born, rv, obj, raw, cut_of(obj))
+            bucket.entries[namespace, name] = entry
             bucket.keys.append((namespace, name))
             self.rv = max(self.rv, rv)
         for bucket in self._buckets.values():
+            bucket.keys.sort()
             bucket.floor = self.rv
 
     def _bucket(self, storage: str) -> _Bucket:
@@ -188,10 +190,11 @@ class Store:
         metadata = obj["metadata"]
         metadata["resourceVersion"] = str(rv)
         namespace, name = metadata.get("namespace", ""), metadata["name"]
-        raw, cut = encode(obj)
-        self._database.write((storage, namespace, name, rv, raw))
-        entry = Entry(namespace, name, rv, obj, raw, cut)
         previous = bucket.entries.get((namespace, name))
+        born = rv if previous is None else previous.born
+        raw, cut = encode(obj)
+        self._database.write((born, storage, namespace, name, rv, raw))
+        entry = Entry(namespace, name, born, rv, obj, raw, cut)
         if previous is None:
             insort(bucket.keys, (namespace, name))
         bucket.entries[namespace, name] = entry
@@ -214,10 +217,10 @@ class Store:
         obj = last if last is not None else previous.obj
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(rv)}}
         raw, cut = encode(obj)
-        self._database.remove(storage, namespace, name, version=rv)
+        self._database.remove(previous.born, version=rv)
         del bucket.entries[namespace, name]
         del bucket.keys[bisect_left(bucket.keys, (namespace, name))]
-        entry = Entry(namespace, name, rv, obj, raw, cut)
+        entry = Entry(namespace, name, previous.born, rv, obj, raw, cut)
         self._publish(bucket, Event(rv, "DELETED", entry, previous))
         return entry
 

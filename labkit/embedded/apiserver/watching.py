@@ -111,7 +111,7 @@ def _at(entry: Entry, rv: int) -> Entry:
     raw = entry.raw.replace(
         f'"resourceVersion":"{entry.rv}"'.encode(), f'"resourceVersion":"{rv}"'.encode(), 1
     )
-    return Entry(entry.namespace, entry.name, rv, obj, raw, entry.cut)
+    return Entry(entry.namespace, entry.name, entry.born, rv, obj, raw, entry.cut)
 
 
 def _frame(kind: str, obj: Object) -> bytes:

@@ -1,9 +1,11 @@
 """The store keeps the present as objects and the past as JSON."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from labkit.embedded.apiserver import store as stores
+from labkit.embedded.apiserver.entries import encode
 from labkit.embedded.apiserver.store import Store
 
 
@@ -55,4 +57,34 @@ def test_what_was_stored_is_the_same_after_a_restart(tmp_path: Path) -> None:
     again = Store(tmp_path / "objects.sqlite")
     assert [(e.name, e.rv, e.raw, e.item, e.obj) for e in again.entries("configmaps")] == before
     assert again.rv == again.rv_on_disk == 3
+    again.close()
+
+
+def test_a_file_of_an_earlier_lab_is_taken_over(tmp_path: Path) -> None:
+    """It had one table of objects, keyed by their names."""
+    earlier = sqlite3.connect(tmp_path / "objects.sqlite", isolation_level=None)
+    earlier.executescript(
+        "CREATE TABLE objects (storage TEXT, namespace TEXT, name TEXT, rv INTEGER, body BLOB,"
+        " PRIMARY KEY (storage, namespace, name)) WITHOUT ROWID"
+    )
+    for rv, name in ((5, "b"), (7, "a")):
+        obj = _config_map(str(rv), name)
+        obj["metadata"]["resourceVersion"] = str(rv)
+        row = ("configmaps", "default", name, rv, encode(obj)[0])
+        earlier.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", row)
+    earlier.close()
+
+    for _ in range(2):
+        store = Store(tmp_path / "objects.sqlite")
+        assert [(entry.name, entry.rv) for entry in store.entries("configmaps")] == [
+            ("a", 7),
+            ("b", 5),
+        ]
+        store.close()
+    store = Store(tmp_path / "objects.sqlite")
+    changed = store.put("configmaps", _config_map("new", "a"))
+    store.remove("configmaps", "default", "b")
+    store.close()
+    again = Store(tmp_path / "objects.sqlite")
+    assert [(entry.name, entry.rv) for entry in again.entries("configmaps")] == [("a", changed.rv)]
     again.close()

@@ -63,17 +63,24 @@ def _rules_of(group: str, kind: str) -> Branch:
     return root
 
 
-def apply_defaults(obj: Mapping[str, Any]) -> Object:
+WITH_NULLS = frozenset(key for key, rules in RULES.items() if any(rule[2] is ... for rule in rules))
+"""Kinds of which some default is null."""
+
+
+def apply_defaults(obj: Mapping[str, Any], *, conforms: bool = False) -> Object:
     """Returns a copy of a built-in object with Kubernetes' defaults filled in."""
-    return fill_defaults(clone(dict(obj)))
+    return fill_defaults(clone(dict(obj)), conforms=conforms)
 
 
-def fill_defaults(obj: Object) -> Object:
-    """Fills Kubernetes' defaults into a built-in object that nobody else holds; returns it."""
+def fill_defaults(obj: Object, *, conforms: bool = False) -> Object:
+    """Fills Kubernetes' defaults into a built-in object that nobody else holds; returns it.
+
+    Of one that conforms to its schema nobody needs to look for nulls.
+    """
     group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
     kind = str(obj.get("kind", ""))
     result = obj
-    if has_null(result):
+    if not conforms and has_null(result):
         result = without_nulls(result, Schemas.load().for_kind(group, version, kind) or {})
     if (group, kind) == ("", "Secret"):
         _string_data(result)

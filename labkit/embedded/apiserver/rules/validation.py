@@ -17,6 +17,7 @@ from labkit.embedded.apiserver.rules.decoding import (
     unknown_fields,
     without_nulls,
 )
+from labkit.embedded.apiserver.rules.defaulting import WITH_NULLS
 from labkit.embedded.apiserver.rules.kindrules import CHECKS
 from labkit.embedded.apiserver.rules.schemas import Schema
 from labkit.embedded.apiserver.rules.structural import check
@@ -60,15 +61,15 @@ def validate(
     """
     schema = schema or {}
     custom = schema.get("x-labkit-custom")
+    group = str(obj.get("apiVersion", "")).rpartition("/")[0]
+    key = (group, str(obj.get("kind", "")))
     plain = not custom and (
-        not has_null(obj)  # defaults may be null
+        key not in WITH_NULLS or not has_null(obj)
         if conforms
         else conforming.conforms({k: v for k, v in obj.items() if k != "metadata"}, schema)
     )
     if not custom and not plain and has_null(obj):
         obj = without_nulls(dict(obj), schema)
-    group = str(obj.get("apiVersion", "")).rpartition("/")[0]
-    key = (group, str(obj.get("kind", "")))
     problems = Problems()
     if key != ("autoscaling", "Scale"):
         _metadata(obj.get("metadata") or {}, key, problems, created=old is None)
