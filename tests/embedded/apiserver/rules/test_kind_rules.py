@@ -1,28 +1,16 @@
 """What is wrong with kinds other than pods: fields and words of the real server, in its order."""
 
-from typing import Any
-
 import pytest
 
-from labkit.embedded.apiserver.rules import cronrules, defaulting, validation
+from labkit.embedded.apiserver.rules import cronrules, validation
 from labkit.embedded.apiserver.rules.schemas import Schemas
+from tests.support.validated import wrong
 
 CONTAINERS = [{"name": "c", "image": "x:1"}]
 TEMPLATE = {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": CONTAINERS}}
 RUN_ONCE = {"spec": {"restartPolicy": "Never", "containers": CONTAINERS}}
 SELECTOR = {"matchLabels": {"app": "d"}}
 PORTS = [{"port": 80}]
-
-
-def wrong(api: str, kind: str, old: Any = None, **fields: Any) -> list[tuple[str, str]]:
-    """Field and message of each cause of an object's refusal."""
-    obj = {"apiVersion": api, "kind": kind, "metadata": {"name": "x", "uid": "1"}, **fields}
-    obj = defaulting.apply_defaults(obj)
-    group, _, version = api.rpartition("/")
-    schema = Schemas.load().for_kind(group, version, kind)
-    if old is not None:
-        old = defaulting.apply_defaults({**obj, **old})
-    return [(c.field, c.message) for c in validation.validate(obj, old=old, schema=schema)]
 
 
 def test_a_deployment_without_anything_lacks_selector_and_containers_only():

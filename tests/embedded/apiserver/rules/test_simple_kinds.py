@@ -1,0 +1,207 @@
+"""What maps, secrets, roles, nodes and security contexts are refused for."""
+
+import pytest
+
+from tests.support.validated import wrong
+
+CONTAINER = {"name": "c", "image": "x:1"}
+DATA = {"a": "eA=="}
+SEALED = "Forbidden: field is immutable when `immutable` is set"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "old", "causes"),
+    [
+        (
+            "ConfigMap",
+            {"data": {"a": "1"}, "immutable": True},
+            {"data": {"a": "2"}},
+            [("data", SEALED)],
+        ),
+        ("ConfigMap", {"immutable": None}, {"immutable": True}, [("immutable", SEALED)]),
+        (
+            "ConfigMap",
+            {"data": {"a": "1"}, "binaryData": DATA},
+            None,
+            [("data[a]", 'Invalid value: "a": duplicate of key present in binaryData')],
+        ),
+        ("Secret", {"data": DATA, "immutable": True}, {"data": {}}, [("data", SEALED)]),
+        (
+            "Secret",
+            {"type": "a/b"},
+            {"type": "a/c"},
+            [("type", 'Invalid value: "a/b": field is immutable')],
+        ),
+        (
+            "Secret",
+            {"type": "kubernetes.io/basic-auth"},
+            None,
+            [("data[username]", "Required value"), ("data[password]", "Required value")],
+        ),
+        (
+            "Secret",
+            {"type": "kubernetes.io/tls", "data": {"tls.crt": "eA=="}},
+            None,
+            [("data[tls.key]", "Required value")],
+        ),
+        (
+            "ConfigMap",
+            {"data": {"a": "x" * (2**20 + 1)}},
+            None,
+            [("", "Too long: may not be more than 1048576 bytes")],
+        ),
+    ],
+)
+def test_maps_and_secrets_are_refused_for(kind, fields, old, causes):
+    if old is not None:
+        old = {"immutable": fields.get("immutable"), **old}
+    assert wrong("v1", kind, old=old, **fields) == causes
+
+
+RBAC = "rbac.authorization.k8s.io/v1"
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "place", "text"),
+    [
+        ("Role", {"verbs": []}, "rules[0].verbs", "must contain at least one value"),
+        (
+            "Role",
+            {"verbs": ["get"], "nonResourceURLs": ["/a"]},
+            "rules[0].nonResourceURLs",
+            "namespaced rules cannot apply to non-resource URLs",
+        ),
+        (
+            "ClusterRole",
+            {"verbs": ["get"], "nonResourceURLs": ["/a"], "resources": ["pods"]},
+            "rules[0].nonResourceURLs",
+            "rules cannot apply to both regular resources and non-resource URLs",
+        ),
+        (
+            "Role",
+            {"verbs": ["get"], "resources": ["pods"]},
+            "rules[0].apiGroups",
+            "resource rules must supply at least one api group",
+        ),
+        (
+            "Role",
+            {"verbs": ["get"], "apiGroups": [""]},
+            "rules[0].resources",
+            "resource rules must supply at least one resource",
+        ),
+    ],
+)
+def test_a_rule_is_refused_for(kind, rule, place, text):
+    found = wrong(RBAC, kind, rules=[rule])
+    assert (found[0][0], text in found[0][1]) == (place, True), found
+
+
+@pytest.mark.parametrize(
+    ("fields", "place", "text"),
+    [
+        ({"roleRef": {**ROLE, "apiGroup": "a"}}, "roleRef.apiGroup", 'Unsupported value: "a"'),
+        ({"roleRef": {**ROLE, "kind": "Pod"}}, "roleRef.kind", '"Role", "ClusterRole"'),
+        ({"roleRef": {**ROLE, "name": ""}}, "roleRef.name", "Required value"),
+        ({"roleRef": {**ROLE, "name": "a/b"}}, "roleRef.name", "may not contain '/'"),
+        ({"subjects": [{"kind": "User"}]}, "subjects[0].name", "Required value"),
+        (
+            {"subjects": [{"kind": "User", "name": "a", "apiGroup": "b"}]},
+            "subjects[0].apiGroup",
+            'Unsupported value: "b"',
+        ),
+        (
+            {"subjects": [{"kind": "ServiceAccount", "name": "a"}]},
+            "subjects[0].namespace",
+            "Required value",
+        ),
+        (
+            {
+                "subjects": [
+                    {"kind": "ServiceAccount", "name": "a", "namespace": "b", "apiGroup": "c"}
+                ]
+            },
+            "subjects[0].apiGroup",
+            'Unsupported value: "c"',
+        ),
+        (
+            {"subjects": [{"kind": "Robot", "name": "a"}]},
+            "subjects[0].kind",
+            '"ServiceAccount", "User", "Group"',
+        ),
+    ],
+)
+def test_a_binding_is_refused_for(fields, place, text):
+    found = wrong(RBAC, "RoleBinding", **{"roleRef": ROLE, **fields})
+    assert (found[0][0], text in found[0][1]) == (place, True), found
+
+
+def test_the_role_of_a_binding_stays():
+    old = {"roleRef": {**ROLE, "name": "before"}}
+    ((place, text),) = wrong(RBAC, "RoleBinding", old=old, roleRef=ROLE)
+    assert place == "roleRef"
+    assert text == (
+        'Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"r"}:'
+        " cannot change roleRef"
+    )
+
+
+@pytest.mark.parametrize(
+    ("taints", "place", "text"),
+    [
+        ([{"key": "a"}], "effect", "Required value"),
+        ([{"key": "a", "effect": "Odd"}], "effect", 'Unsupported value: "Odd"'),
+        ([{"key": "-", "effect": "NoSchedule"}], "key", "name part must consist of"),
+        ([{"key": "a", "value": "-", "effect": "NoSchedule"}], "value", "a valid label must"),
+    ],
+)
+def test_a_taint_is_refused_for(taints, place, text):
+    ((found, message),) = wrong("v1", "Node", spec={"taints": taints})
+    assert (found, text in message) == (f"spec.taints[0].{place}", True), message
+
+
+def test_a_taint_is_given_once():
+    taint = {"key": "a", "effect": "NoSchedule"}
+    ((found, text),) = wrong("v1", "Node", spec={"taints": [taint, {**taint, "value": "b"}]})
+    assert found == "spec.taints[1]"
+    assert text.endswith("taints must be unique by key and effect pair")
+
+
+@pytest.mark.parametrize(
+    ("context", "place", "text"),
+    [
+        ({"runAsUser": -1}, "runAsUser", "must be between 0 and 2147483647, inclusive"),
+        ({"seccompProfile": {}}, "seccompProfile.type", "type is required when seccompProfile is"),
+        ({"seccompProfile": {"type": "Odd"}}, "seccompProfile.type", 'Unsupported value: "Odd"'),
+        (
+            {"seccompProfile": {"type": "Localhost"}},
+            "seccompProfile.localhostProfile",
+            "must be set when seccomp type is Localhost",
+        ),
+        (
+            {"seccompProfile": {"type": "Localhost", "localhostProfile": "/a"}},
+            "seccompProfile.localhostProfile",
+            "must be a relative path",
+        ),
+        (
+            {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": "a"}},
+            "seccompProfile.localhostProfile",
+            "can only be set when seccomp type is Localhost",
+        ),
+        (
+            {"allowPrivilegeEscalation": False, "privileged": True},
+            "",
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        ),
+        (
+            {"allowPrivilegeEscalation": False, "capabilities": {"add": ["CAP_SYS_ADMIN"]}},
+            "",
+            "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
+        ),
+    ],
+)
+def test_a_security_context_is_refused_for(context, place, text):
+    spec = {"containers": [{**CONTAINER, "securityContext": context}]}
+    found = wrong("v1", "Pod", spec=spec)
+    where = "spec.containers[0].securityContext" + (f".{place}" if place else "")
+    assert (found[0][0], text in found[0][1]) == (where, True), found
