@@ -1,14 +1,14 @@
 """Jobs: pods until enough of them have succeeded, or too many have failed.
 
-CronJobs are only stored: nothing in the lab waits for a schedule. Indexed completion, pod failure
-policies and deadlines are left out.
+A pod that failed is followed by the next after a delay that doubles. CronJobs are only stored:
+nothing in the lab waits for a schedule. Indexed completion and pod failure policies are left out.
 """
 
 import asyncio
 import copy
 from dataclasses import dataclass, field
 
-from labkit.embedded.controllers import objects
+from labkit.embedded.controllers import job_outcomes, objects
 from labkit.embedded.controllers.events import EventWriter, Recorder
 from labkit.embedded.controllers.informers import SharedInformers
 from labkit.embedded.controllers.reconciling import Key, enqueue_all, is_ending, reconcile_forever
@@ -17,7 +17,8 @@ from labkit.embedded.kube import KubeClient, KubeError, Object, key_of, path_of
 
 API_VERSION = "batch/v1"
 KIND = "Job"
-_DEFAULT_BACKOFF_LIMIT = 6
+_COMPLETE = ("SuccessCriteriaMet", "Complete")
+_FAILED = ("FailureTarget", "Failed")
 
 
 async def run(kube: KubeClient, informers: SharedInformers, events: EventWriter) -> None:
@@ -57,18 +58,37 @@ class _Controller:
         spec = job["spec"]
         wanted = spec.get("completions") or spec.get("parallelism", 1)
         missing = wanted - len(by_phase["Succeeded"]) - len(active)
-        room = spec.get("parallelism", 1) - len(active)
-        failed = len(by_phase["Failed"]) > spec.get("backoffLimit", _DEFAULT_BACKOFF_LIMIT)
-        if not failed and not spec.get("suspend"):
-            try:
-                count = max(min(missing, room), 0)
-                active += [await self._create_pod(job) for _ in range(count)]
-            except KubeError as error:
-                if not is_ending(error):
-                    raise
-                return
+        count = max(min(missing, spec.get("parallelism", 1) - len(active)), 0)
         complete = len(by_phase["Succeeded"]) >= wanted
-        await self._write_status(job, active, by_phase, outcome=(complete, failed))
+        failed = ("", "") if complete else job_outcomes.failure(job, pods, active)
+        try:
+            if failed[0] or spec.get("suspend"):
+                active = await self._delete_pods(job, active)
+            elif count and (wait_s := job_outcomes.wait_s(pods)) > 0:
+                self.queue.add_after(key, wait_s)
+            else:
+                active += [await self._create_pod(job) for _ in range(count)]
+        except KubeError as error:
+            if not is_ending(error):
+                raise
+            return
+        outcome = ("CompletionsReached", "") if complete else failed
+        written = await self._write_status(job, active, by_phase, outcome=outcome)
+        left_s = job_outcomes.deadline_s(written)
+        if left_s is not None and not _is_over(written):
+            self.queue.add_after(key, max(left_s, 0.0))
+
+    async def _delete_pods(self, job: Object, pods: list[Object]) -> list[Object]:
+        """Delete the pods of a Job that has failed or rests; returns those that are left: none."""
+        for pod in pods:
+            namespace, name = key_of(pod)
+            try:
+                await self.kube.delete(path_of("v1", "pods", namespace, name))
+            except KubeError as error:
+                if error.status != 404:
+                    raise
+            self.recorder.normal(job, "SuccessfulDelete", f"Deleted pod: {name}")
+        return []
 
     async def _create_pod(self, job: Object) -> Object:
         namespace, name = key_of(job)
@@ -99,8 +119,9 @@ class _Controller:
         active: list[Object],
         by_phase: dict[str, list[Object]],
         *,
-        outcome: tuple[bool, bool],
-    ) -> None:
+        outcome: tuple[str, str],
+    ) -> Object:
+        """Write what has become of a Job; `outcome` is a reason (and message), or empty."""
         known = job.get("status", {})
         status: Object = {**known, "startTime": known.get("startTime") or objects.now()}
         counts = {
@@ -110,23 +131,22 @@ class _Controller:
             "ready": len([pod for pod in active if objects.is_pod_ready(pod)]),
         }
         status |= counts
-        complete, failed = outcome
-        if complete:
+        reason, message = outcome
+        if reason == "CompletionsReached":
             status["completionTime"] = objects.now()
-            status["conditions"] = [
-                _condition(
-                    "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
-                )
-            ]
+            message, kinds = "Reached expected number of succeeded pods", _COMPLETE
             self.recorder.normal(job, "Completed", "Job completed")
-        elif failed:
-            text = "Job has reached the specified backoff limit"
-            status["conditions"] = [_condition("Failed", "BackoffLimitExceeded", text)]
-            self.recorder.warning(job, "BackoffLimitExceeded", text)
+        elif reason:
+            kinds = _FAILED
+            self.recorder.warning(job, reason, message)
+        if reason:
+            status["conditions"] = job_outcomes.ending(kinds, reason, message)
         if status == known:
-            return
+            return job
         path = path_of(API_VERSION, "jobs", *key_of(job), "status")
-        await self.jobs.until_seen(await self.kube.replace(path, {**job, "status": status}))
+        written = await self.kube.replace(path, {**job, "status": status})
+        await self.jobs.until_seen(written)
+        return written
 
 
 def _in_phase(pods: list[Object], phase: str) -> list[Object]:
@@ -136,15 +156,3 @@ def _in_phase(pods: list[Object], phase: str) -> list[Object]:
 def _is_over(job: Object) -> bool:
     kinds = ("Complete", "Failed")
     return any(objects.condition_of(job, kind).get("status") == "True" for kind in kinds)
-
-
-def _condition(kind: str, reason: str, message: str) -> Object:
-    moment = objects.now()
-    return {
-        "type": kind,
-        "status": "True",
-        "lastProbeTime": moment,
-        "lastTransitionTime": moment,
-        "reason": reason,
-        "message": message,
-    }
