@@ -117,7 +117,13 @@ def _disagreement(sidecar: dict[str, Any]) -> list[str]:
     if apart:
         found.append(
             f"load: {' and '.join(apart)} of the client, without its own share, and of its proxy "
-            "are further apart than their intervals: the client's share varies too much"
+            "are further apart than their intervals: its share depends on the latency"
+        )
+    most = sidecar["client_p95_ms"]["value"]
+    if most is not None and most > LATE_US / 1000:
+        found.append(
+            f"load: the generator's own share exceeds {most:.1f} ms in 5 % of the requests; "
+            "upper quantiles hold it"
         )
     return found
 

@@ -3,22 +3,27 @@
 A client counts from its intended send time to the end of the answer; its proxy counts the same
 request from its first byte to the answer's last. Their quantiles cannot be equal: the client's own
 time lies between them. So pairs are compared (after Bland and Altman): the client's share is the
-paired difference, declared with its interval, and the quantiles must agree once its median, one
-constant, is taken off; what is not known of the constant is not known of them either, so its
-interval widens theirs. The place of the two laws is then judged by the declared share, their shape
-by the quantiles. Deliberately absent: pairing by time, which would guess.
+paired difference, declared with its interval. A share that has nothing to do with how long the
+request takes turns the law of the one into the law of the other in a known way: the sum of both.
+What that adds to a quantile is taken off, and then the intervals must overlap; what is not known
+of the share is not known of the rest either, so its interval widens theirs. They do not overlap
+when the share grows with the latency, which no client's own time does. Deliberately absent:
+pairing by time, which would guess.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from labkit.latency import statistics
 from labkit.latency.statistics import Quantile
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+_SUMS = 200_000
+"""Sums of a latency and a share from which the law of both is drawn, at least."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class Agreement:
         share_p95: what it adds at most to 95 % of the requests, in ms.
         negative: pairs in which the inner span is longer than the outer, which cannot be.
         inner: quantiles of the inner instrument in ms.
-        outer: quantiles of the outer one, without the share's median, in ms; their intervals hold
-            those of the share, too.
+        outer: quantiles of the outer one, without what the share adds to each, in ms; their
+            intervals hold those of the share, too.
     """
 
     n: int
@@ -67,23 +72,39 @@ def agreement(outer_ms: pd.Series, inner_ms: pd.Series) -> Agreement:
     outer, inner = both["outer"].to_numpy(), both["inner"].to_numpy()
     added = outer - inner
     share = statistics.quantile(added, 0.5)
+    sums = _independent_sums(inner, added)
+    found = {name: statistics.quantile(inner, q) for name, q in QUANTILES.items()}
     return Agreement(
         n=len(both),
         share=share,
         share_p95=statistics.quantile(added, 0.95),
         negative=int(np.count_nonzero(added < 0)),
-        inner={name: statistics.quantile(inner, q) for name, q in QUANTILES.items()},
+        inner=found,
         outer={
-            name: _without(statistics.quantile(outer, q), share) for name, q in QUANTILES.items()
+            name: _without(
+                statistics.quantile(outer, q),
+                share,
+                shift_ms=statistics.quantile(sums, q).value_ms - found[name].value_ms,
+            )
+            for name, q in QUANTILES.items()
         },
     )
 
 
-def _without(found: Quantile, share: Quantile) -> Quantile:
-    """Take a constant off that is itself known by an interval."""
+def _independent_sums(
+    inner: npt.NDArray[np.float64], added: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Latencies, each with the shares of other requests: the law of the two when independent."""
+    rng = np.random.default_rng(0)
+    rounds = -(-_SUMS // len(inner)) if len(inner) else 0
+    return np.concatenate([inner[:0], *(inner + rng.permutation(added) for _ in range(rounds))])
+
+
+def _without(found: Quantile, share: Quantile, *, shift_ms: float) -> Quantile:
+    """Take off what the share adds to a quantile; it is known no better than the share."""
     return replace(
         found,
-        value_ms=found.value_ms - share.value_ms,
-        low_ms=found.low_ms - share.high_ms,
-        high_ms=found.high_ms - share.low_ms,
+        value_ms=found.value_ms - shift_ms,
+        low_ms=found.low_ms - shift_ms - (share.high_ms - share.value_ms),
+        high_ms=found.high_ms - shift_ms + (share.value_ms - share.low_ms),
     )

@@ -59,8 +59,14 @@ def test_viz_buckets_are_those_of_the_generators_own_requests(sidecar):
     assert told[0] == ("(10, 20]", 100, "viz bucket", load_figures.SIDECAR)
 
 
-def test_a_generator_whose_share_varies_too_much_is_warned_of(sidecar):
+def test_a_generator_with_a_large_share_of_its_own_is_warned_of(sidecar):
     added = np.random.default_rng(4).exponential(20_000, N).astype("int64")
+    (warning,) = load_figures.warnings(figures(plan(sidecar, added_us=added), sidecar))
+    assert "own share exceeds 6" in warning
+
+
+def test_a_generator_whose_share_grows_with_the_latency_is_warned_of(sidecar):
+    added = (sidecar["duration_us"] - 150_000).to_numpy()
     (warning,) = load_figures.warnings(figures(plan(sidecar, added_us=added), sidecar))
     assert "p95 and p99 of the client" in warning
 

@@ -30,8 +30,19 @@ def test_a_constant_share_is_declared_and_the_rest_agrees(rng, inner):
     assert found.agree == {"p50": True, "p95": True, "p99": True}
 
 
-def test_a_share_that_varies_as_much_as_the_latencies_is_no_agreement(rng, inner):
-    found = agreement(inner + 0.4 + rng.exponential(10, N), inner)
+@pytest.mark.parametrize("share", ["skewed", "wide"])
+def test_a_share_that_has_nothing_to_do_with_the_latency_is_no_disagreement(rng, share):
+    """However it is distributed: the median of the differences alone would not do."""
+    inner = pd.Series(150 + rng.normal(0, 0.5, N))
+    added = {"skewed": 0.4 + rng.exponential(1.0, N), "wide": rng.uniform(0, 20, N)}[share]
+    found = agreement(inner + added, inner)
+    assert found.agree == {"p50": True, "p95": True, "p99": True}
+    for name, quantile in found.outer.items():
+        assert quantile.value_ms == pytest.approx(found.inner[name].value_ms, abs=0.8)
+
+
+def test_a_share_that_grows_with_the_latency_is_no_agreement(inner):
+    found = agreement(inner + 0.4 + 0.5 * (inner - 150), inner)
     assert not found.agree["p95"]
     assert not found.agree["p99"]
 
@@ -39,11 +50,10 @@ def test_a_share_that_varies_as_much_as_the_latencies_is_no_agreement(rng, inner
 def test_what_is_not_known_of_the_share_is_not_known_of_the_rest(rng, inner):
     outer = inner + rng.choice([0.3, 0.7], N)  # its median lies anywhere between the two
     found = agreement(outer, inner)
-    share, plain = found.share, quantile(outer, 0.5)
+    share, plain, without = found.share, quantile(outer, 0.5), found.outer["p50"]
     assert (share.low_ms, share.high_ms) == pytest.approx((0.3, 0.7))
-    assert found.outer["p50"].value_ms == pytest.approx(plain.value_ms - share.value_ms)
-    assert found.outer["p50"].low_ms == pytest.approx(plain.low_ms - 0.7)
-    assert found.outer["p50"].high_ms == pytest.approx(plain.high_ms - 0.3)
+    width = (plain.high_ms - plain.low_ms) + (share.high_ms - share.low_ms)
+    assert without.high_ms - without.low_ms == pytest.approx(width)
 
 
 def test_what_took_longer_inside_than_outside_is_counted(inner):
