@@ -29,10 +29,16 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 install: $(VENV)/.runtime ## create .venv with everything the lab needs
 install-dev: $(VENV)/.dev ## the same with the tools for tests and checks
 
-lab: $(VENV)/.runtime ## the whole walk on the embedded cloud, headless: charts and report under runs/
+# Where Python keeps no bytecode (PYTHONDONTWRITEBYTECODE, as in many containers), every process of a
+# lab would compile what it imports.
+.PHONY: compiled
+compiled: $(VENV)/.runtime
+	@$(BIN)/python -m compileall -q labkit
+
+lab: compiled ## the whole walk on the embedded cloud, headless: charts and report under runs/
 	@$(BIN)/labkit run --params $(PARAMS)
 
-test: $(VENV)/.dev ## all tests, slow ones included
+test: $(VENV)/.dev compiled ## all tests, slow ones included
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## format, lint, types, directions of import
@@ -45,10 +51,10 @@ format: $(VENV)/.dev ## format the code and the notebooks
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/.dev ## print the benchmark tables (medians; about five minutes)
+bench: $(VENV)/.dev compiled ## print the benchmark tables (medians; about five minutes)
 	@$(BIN)/python -m benchmarks
 
-notebooks: $(VENV)/.dev ## run the notebooks on the embedded cloud and keep their output in notebooks/
+notebooks: $(VENV)/.dev compiled ## run the notebooks on the embedded cloud and keep their output in notebooks/
 	@$(BIN)/python notebooks/refresh.py --params $(PARAMS)
 
 lock: ## resolve the lock files again (needs uv)

@@ -43,6 +43,7 @@ VOLATILE = (
     (r"and \d+ more", "and <n> more"),
     (r"(tap|viz) n=\d+", r"\1 n=<n>"),
     (r"^\d+ requests of|\b\d+ requests of", "<n> requests of"),
+    (r"of \d+ tapped", "of <n> tapped"),
 )
 """What differs from lab to lab → what stands for it."""
 
@@ -235,6 +236,7 @@ def test_10_figures(broken):
             "10.instruments",
             lambda f: f["tap"].update(mean_ms=f["viz"]["west_east_mean_ms"] + 60),
         )
+        show("10.tls", lambda f: f["tap"].update(tls_true_share=0.75))
     finally:
         broken.lab.record("latency", kept)
 

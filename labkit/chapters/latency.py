@@ -222,6 +222,11 @@ _TOO_FAST = Reason(
 _NO_ARTEFACT = Reason(
     "viz' quantiles raised no artefact; they lie in different buckets here", status="warn"
 )
+_NOTHING_TAPPED = Reason("tap saw no request to east", fix="labkit check 07", status="warn")
+_NOT_MUTUAL = Reason(
+    "{share:.1%} of {n} tapped requests to east were mutual TLS; the rest was not",
+    fix="labkit check 08",
+)
 _DISAGREE = Reason("tap's mean is {tapped:.1f} ms, viz' mean {mean:.1f} ms: {apart:.1f} ms apart")
 
 
@@ -280,6 +285,16 @@ def _instruments_agree(lab: LabContext) -> Finding:
     return passed(f"tap mean {tapped:.1f} ms, viz mean {mean:.1f} ms")
 
 
+def _mutual_tls(lab: LabContext) -> Finding:
+    tap = _measured(lab)["tap"]
+    share, n = tap["tls_true_share"], tap["n"]
+    if share is None:
+        return _NOTHING_TAPPED.seen()
+    if share < 1:
+        return _NOT_MUTUAL.seen(share=share, n=n)
+    return passed(f"tls=true on all {n} tapped requests to {', '.join(tap['server_ids'])}")
+
+
 STEPS = (measure,)
 
 
@@ -329,5 +344,14 @@ CHECKS = (
         fix=f"{_AGAIN.format(seconds=120)}; with few requests one slow answer moves the mean",
         look=_instruments_agree,
         reasons=(_NO_MEAN, _NO_MEDIAN, _DISAGREE),
+    ),
+    Check(
+        id="10.tls",
+        title="what was measured went over mutual TLS",
+        clusters=(WEST,),
+        proves="the figures hold the cost of encryption",
+        fix="labkit check 08",
+        look=_mutual_tls,
+        reasons=(_NOTHING_TAPPED, _NOT_MUTUAL),
     ),
 )

@@ -62,6 +62,7 @@ class Attempt:
         error: by what.
         caveats: what a reader of the figures must know of how they were made.
         exercises: whether exercises were run.
+        whole: whether chapters were run that no measurement needs.
     """
 
     began: str
@@ -70,6 +71,7 @@ class Attempt:
     error: str | None = None
     caveats: tuple[str, ...] = ()
     exercises: bool = True
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,11 @@ class Checkpoints:
         """
         write_private(self.run / FACTS, json.dumps(last.facts if last else {}, indent=1).encode())
 
-    def begin(self, caveats: Sequence[str] = (), *, exercises: bool = True) -> None:
+    def begin(
+        self, caveats: Sequence[str] = (), *, exercises: bool = True, whole: bool = True
+    ) -> None:
         """An attempt begins."""
-        begun = Attempt(now(), caveats=tuple(caveats), exercises=exercises)
+        begun = Attempt(now(), caveats=tuple(caveats), exercises=exercises, whole=whole)
         self._write_attempts([*self.attempts(), begun])
 
     def end(self, *, notebook: str | None, error: str | None) -> None:

@@ -63,8 +63,9 @@ def run_lab(
     name: str | None = None,
     caveats: Sequence[str] = (),
     exercises: bool = True,
+    whole: bool = True,
 ) -> RunResult:
-    """Run the whole walk.
+    """Run the walk.
 
     Args:
         params: validated parameters.
@@ -75,19 +76,26 @@ def run_lab(
         caveats: what a reader of the figures must know of how they were made; go to the warnings.
         exercises: run them too. Where the notebooks have solutions these are run, and must pass;
             where they have none, what the learner wrote is, and what is open is told.
+        whole: with the chapters that no measurement needs.
 
     Raises:
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
             written.
     """
-    chapters = to_run(notebooks, keep=keep, drills=params.drills)
+    chapters = to_run(notebooks, keep=keep, drills=params.drills, whole=whole)
     _refuse_a_running_lab(params)
     require_consent(Lab.of(params).cloud, params)
     folder = RunFolder.create(runs, params, name=name)
     LabFolder.of(params.lab_name).write_params(params)
     Lab.of(params).meter.reset()
     with folder.checkpoints.locked():
-        return attempt(folder, params, chapters, keep=keep, caveats=caveats, exercises=exercises)
+        return attempt(
+            *(folder, params, chapters),
+            keep=keep,
+            caveats=caveats,
+            exercises=exercises,
+            whole=whole,
+        )
 
 
 def attempt(
@@ -98,6 +106,7 @@ def attempt(
     keep: bool,
     caveats: Sequence[str] = (),
     exercises: bool = True,
+    whole: bool = True,
     prepare: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Run notebooks that are left, tear down, and write what the run has shown so far.
@@ -109,6 +118,7 @@ def attempt(
         keep: leave the lab up at the end.
         caveats: as for `run_lab`.
         exercises: as for `run_lab`.
+        whole: as for `run_lab`, which chose the notebooks by it; kept for who resumes.
         prepare: brings the lab to the end of the chapter before.
     """
     checkpoints = folder.checkpoints
@@ -118,7 +128,7 @@ def attempt(
     _say(f"run folder: {short(folder.root)}")
     with _environment(folder, params), echo(folder.log), terminate_as_interrupt():
         try:
-            checkpoints.begin(caveats, exercises=exercises)
+            checkpoints.begin(caveats, exercises=exercises, whole=whole)
             prepare()
             _run_chapters(chapters, folder, params, timings, exercises=exercises)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
@@ -144,13 +154,13 @@ def attempt(
     return RunResult(folder.root, content, error)
 
 
-def to_run(notebooks: Path, *, keep: bool, drills: bool) -> list[Path]:
+def to_run(notebooks: Path, *, keep: bool, drills: bool, whole: bool) -> list[Path]:
     """The notebooks of a run, in order.
 
     Raises:
         StateError: there are none.
     """
-    found = find_notebooks(notebooks, drills=drills)
+    found = find_notebooks(notebooks, drills=drills, whole=whole)
     return [path for path in found if not (keep and path.stem == CLEANUP)]
 
 

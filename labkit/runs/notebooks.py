@@ -62,19 +62,20 @@ class Executed:
     seconds: float
 
 
-def find_notebooks(folder: Path, *, drills: bool = True) -> list[Path]:
+def find_notebooks(folder: Path, *, drills: bool = True, whole: bool = True) -> list[Path]:
     """The chapters in order, of a folder or of `notebooks` in it, as `labkit init` makes them.
 
     Args:
         folder: where they are.
         drills: with those that break things; each says in its metadata that it does.
+        whole: with those that no measurement needs; each says so in its metadata.
 
     Raises:
         StateError: there are none.
     """
     for place in (folder, folder / "notebooks"):
         named = [path for path in sorted(place.glob("*.ipynb")) if ORDER.match(path.name)]
-        if found := [path for path in named if _is_of_the_walk(path, drills=drills)]:
+        if found := [path for path in named if _is_of_the_walk(path, drills=drills, whole=whole)]:
             return found
     raise StateError(
         f"There are no notebooks in {folder}",
@@ -82,11 +83,15 @@ def find_notebooks(folder: Path, *, drills: bool = True) -> list[Path]:
     )
 
 
-def _is_of_the_walk(notebook: Path, *, drills: bool) -> bool:
+def _is_of_the_walk(notebook: Path, *, drills: bool, whole: bool) -> bool:
     """Whether a run executes it; one that reads kept runs says in its metadata that it is not."""
     try:
         said = json.loads(notebook.read_text())["metadata"].get("labkit", {})
-        return said.get("walk", True) is not False and (drills or said.get("drills") is not True)
+        return (
+            said.get("walk", True) is not False
+            and (drills or said.get("drills") is not True)
+            and (whole or said.get("measuring", True) is not False)
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return True  # what is broken fails where it can be told, when it is run
 

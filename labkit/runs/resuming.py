@@ -17,7 +17,7 @@ from labkit.errors import InputError, StateError
 from labkit.handouts.materials import NOTEBOOKS
 from labkit.lab import Lab
 from labkit.params import LoadedParams, Params
-from labkit.runs.checkpoints import Checkpoint, digest
+from labkit.runs.checkpoints import Attempt, Checkpoint, digest, now
 from labkit.runs.folder import RunFolder
 from labkit.runs.headless import RunResult, attempt, log, short, to_run
 from labkit.runs.reading import is_run
@@ -111,10 +111,9 @@ def resume_run(
             notebooks are not those of the folder, or nobody agreed to the cost.
     """
     with folder.checkpoints.locked():
-        chapters, done = (
-            to_run(notebooks, keep=keep, drills=params.drills),
-            folder.checkpoints.read(),
-        )
+        begun = next(iter(folder.checkpoints.attempts()), Attempt(now()))
+        chapters = to_run(notebooks, keep=keep, drills=params.drills, whole=begun.whole)
+        done = folder.checkpoints.read()
         through = _through(chapters, done, notebooks)
         left = chapters[len(through) :]
         lab = Lab.create(params)  # refuses a lab that is up with other parameters
@@ -141,7 +140,8 @@ def resume_run(
             left,
             keep=keep,
             caveats=_caveats(folder, through, done),
-            exercises=folder.checkpoints.attempts()[0].exercises,  # as it was begun
+            exercises=begun.exercises,
+            whole=begun.whole,
             prepare=prepare,
         )
 

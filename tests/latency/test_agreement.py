@@ -37,8 +37,8 @@ def test_a_share_that_has_nothing_to_do_with_the_latency_is_no_disagreement(rng,
     added = {"skewed": 0.4 + rng.exponential(1.0, N), "wide": rng.uniform(0, 20, N)}[share]
     found = agreement(inner + added, inner)
     assert found.agree == {"p50": True, "p95": True, "p99": True}
-    for name, quantile in found.outer.items():
-        assert quantile.value_ms == pytest.approx(found.inner[name].value_ms, abs=0.8)
+    for name, without in found.outer.items():
+        assert without.value_ms == pytest.approx(found.inner[name].value_ms, abs=0.8)
 
 
 def test_a_share_that_grows_with_the_latency_is_no_agreement(inner):

@@ -200,3 +200,10 @@ def test_notebooks_that_break_things_are_left_out_where_they_are_not_wanted():
     everything = {path.stem for path in find_notebooks(folder)}
     calm = {path.stem for path in find_notebooks(folder, drills=False)}
     assert everything - calm == {"12_break_it", "13_failover"}
+
+
+def test_notebooks_that_no_measurement_needs_are_left_out_of_a_sweep():
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    whole = {path.stem for path in find_notebooks(folder, drills=False)}
+    measuring = {path.stem for path in find_notebooks(folder, drills=False, whole=False)}
+    assert whole - measuring == {"08_verify_mtls", "09_dashboards"}

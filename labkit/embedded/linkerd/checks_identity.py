@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from labkit import certs
+from labkit.embedded.linkerd import reading
 from labkit.embedded.linkerd.checking import Category, Check, Context, problem
 from labkit.embedded.linkerd.checks_proxies import meshed_pods
 from labkit.embedded.linkerd.cluster import Object
@@ -178,7 +178,7 @@ def _trust_root_matches(context: Context) -> None:
 def _anchor_digests(context: Context) -> list[str]:
     """Digests of the anchors as the install and the injector may have written them."""
     path = f"/api/v1/namespaces/{context.namespace}/configmaps/linkerd-config"
-    values = yaml.safe_load(context.cluster.get(path)["data"]["values"])
+    values = reading.load(context.cluster.get(path)["data"]["values"])
     texts = [str(values.get("identityTrustAnchorsPEM", "")), _anchors(context).decode()]
     variants = [variant for text in texts for variant in (text, text.strip(), text.strip() + "\n")]
     return [hashlib.sha256(variant.encode()).hexdigest() for variant in variants]
@@ -193,7 +193,7 @@ def trust_anchors(context: Context) -> set[bytes]:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     path = f"/api/v1/namespaces/{context.namespace}/configmaps/linkerd-config"
-    values = yaml.safe_load(context.cluster.get(path)["data"]["values"])
+    values = reading.load(context.cluster.get(path)["data"]["values"])
     pem = str(values.get("identityTrustAnchorsPEM", ""))
     if not pem:
         raise LabkitError("linkerd-config holds no trust anchors")

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from labkit.embedded.linkerd import reading
 from labkit.embedded.linkerd.output import err, out
 from labkit.errors import InputError
 
@@ -31,7 +32,6 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Namespace": (),
 }
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -107,7 +107,7 @@ def _texts(name: str) -> Iterator[str]:
 def _read(name: str) -> Iterator[Object]:
     for text in _texts(name):
         try:
-            for document in yaml.load_all(text, Loader=_LOADER):
+            for document in reading.load_all(text):
                 if document is None:
                     continue
                 if not isinstance(document, dict) or "kind" not in document:

@@ -15,9 +15,8 @@ from typing import Any
 
 import yaml
 
+from labkit.embedded.linkerd import reading
 from labkit.errors import LabkitError
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class KubeconfigError(LabkitError):
@@ -66,13 +65,12 @@ class Endpoint:
 
     def tls(self) -> ssl.SSLContext:
         """A TLS context that trusts the cluster's CA and shows the client certificate."""
-        context = ssl.create_default_context()
+        authority = self._data(self.cluster, "certificate-authority")
+        # Without one, the system's authorities count: reading them takes 40 ms.
+        context = ssl.create_default_context(cadata=authority.decode() or None)
         if self.cluster.get("insecure-skip-tls-verify"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        authority = self._data(self.cluster, "certificate-authority")
-        if authority:
-            context.load_verify_locations(cadata=authority.decode())
         certificate = self._data(self.user, "client-certificate")
         key = self._data(self.user, "client-key")
         if certificate and key:
@@ -107,7 +105,7 @@ def _entry(entries: Any, name: str, key: str) -> dict[str, Any] | None:
 
 def _load(path: Path, *, explicit: bool) -> dict[str, Any]:
     try:
-        config = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - a safe loader
+        config = reading.load(path.read_bytes())
     except FileNotFoundError as error:
         if explicit:
             raise KubeconfigError(f"error configuring Kubernetes API client: {error}") from error
@@ -150,7 +148,7 @@ def parse(text: str) -> Endpoint:
         KubeconfigError: it is no kubeconfig, or incomplete.
     """
     try:
-        config = yaml.safe_load(text)
+        config = reading.load(text)
     except yaml.YAMLError as error:
         raise KubeconfigError("the kubeconfig is not YAML") from error
     return _choose([(Path(), config if isinstance(config, dict) else {})], "")

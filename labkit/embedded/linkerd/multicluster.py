@@ -48,7 +48,7 @@ def linkerd_config(cluster: Cluster, namespace: str) -> dict[str, Any]:
     Raises:
         LabkitError: there is no control plane.
     """
-    import yaml
+    from labkit.embedded.linkerd import reading
 
     config = cluster.find(f"/api/v1/namespaces/{namespace}/configmaps/linkerd-config")
     if config is None:
@@ -56,7 +56,7 @@ def linkerd_config(cluster: Cluster, namespace: str) -> dict[str, Any]:
             f'Cannot find Linkerd: configmaps "linkerd-config" not found in "{namespace}"',
             fix="Validate the install with: linkerd check",
         )
-    values: dict[str, Any] = yaml.safe_load(config["data"]["values"])
+    values: dict[str, Any] = reading.load(config["data"]["values"])
     return {"clusterDomain": "cluster.local", "identityTrustDomain": "cluster.local", **values}
 
 

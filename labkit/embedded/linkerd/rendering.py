@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from jinja2 import BaseLoader, Environment, StrictUndefined
 
+from labkit.embedded.linkerd import reading
 from labkit.embedded.linkerd.values import manifest
 
 VERSION = "edge-26.6.3"
@@ -22,8 +23,6 @@ VERSION = "edge-26.6.3"
 
 CREATED_BY = f"linkerd/cli {VERSION}"
 CHART_VERSION = "2026.6.3"
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -85,7 +84,7 @@ def render(template: str, **variables: Any) -> str:
 
 def documents(text: str) -> list[dict[str, Any]]:
     """The objects of a YAML stream, in order, without empty documents."""
-    return [item for item in yaml.load_all(text, Loader=_LOADER) if item]
+    return [item for item in reading.load_all(text) if item]
 
 
 def as_json(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from labkit.embedded.linkerd import reading
 from labkit.errors import InputError
 
 Values = dict[str, Any]
@@ -30,7 +31,7 @@ def manifest(name: str) -> str:
 
 def defaults(name: str) -> Values:
     """The default values of an install: `control-plane`, `multicluster` or `viz`."""
-    values: Values = yaml.safe_load(manifest(f"{name}.values.yaml"))
+    values: Values = reading.load(manifest(f"{name}.values.yaml"))
     return values
 
 
@@ -67,7 +68,7 @@ def overrides(
     for name in files:
         tree = merge(tree, _read_values(name))
     for path, text in _assignments(settings):
-        _assign(tree, path, yaml.safe_load(text) if text else "")
+        _assign(tree, path, reading.load(text) if text else "")
     for path, text in _assignments(strings):
         _assign(tree, path, text)
     for path, text in _assignments(contents):
@@ -84,7 +85,7 @@ def _read(name: str) -> str:
 
 def _read_values(name: str) -> Values:
     try:
-        values = yaml.safe_load(_read(name)) or {}
+        values = reading.load(_read(name)) or {}
     except yaml.YAMLError as error:
         raise InputError(f"failed to parse {name}: {error}") from error
     if not isinstance(values, dict):

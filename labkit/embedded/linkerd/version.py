@@ -34,7 +34,7 @@ def version(options: argparse.Namespace) -> int:
 
 def server_version(cluster: Cluster, namespace: str) -> str:
     """The control plane's version, `unavailable` when it does not answer or is not there."""
-    import yaml
+    from labkit.embedded.linkerd import reading
 
     try:
         config = cluster.find(f"/api/v1/namespaces/{namespace}/configmaps/linkerd-config")
@@ -42,7 +42,7 @@ def server_version(cluster: Cluster, namespace: str) -> str:
         return _UNAVAILABLE
     if config is None:
         return _UNAVAILABLE
-    values = yaml.safe_load(config.get("data", {}).get("values", "")) or {}
+    values = reading.load(config.get("data", {}).get("values", "")) or {}
     return str(values.get("linkerdVersion", _UNAVAILABLE))
 
 

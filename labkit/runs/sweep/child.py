@@ -35,7 +35,8 @@ def main() -> int:
         notebooks=Path(job.notebooks) if job.notebooks else NOTEBOOKS,
         name=job.run_name,
         caveats=job.caveats,
-        exercises=False,  # they take time, and another thing than distances is learned
+        exercises=False,
+        whole=False,  # the rest takes time, and another thing than distances is learned
     )
     if isinstance(result.error, KeyboardInterrupt):
         return 130
