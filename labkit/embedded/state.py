@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from labkit import certs
 from labkit.errors import StateError, WaitTimeout
+
+if TYPE_CHECKING:  # cryptography takes 70 ms to import, and a walk looks at the state twenty times
+    from labkit import certs
 
 SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - $TMPDIR is too long for sockets on macOS
 START_TIME_TOLERANCE_S = 2.0
@@ -109,8 +111,10 @@ class StateFolder:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.root.chmod(0o700)
             if not self.token_file.exists():
-                certs.write_private(self.token_file, f"dop_v1_{secrets.token_hex(32)}".encode())
+                _write_private(self.token_file, f"dop_v1_{secrets.token_hex(32)}".encode())
             if not self.ca_file.exists():
+                from labkit import certs
+
                 ca = certs.create_root("labkit embedded cloud")
                 certs.write_credential(ca, self.ca_file, self.root / "ca.key")
         except OSError as error:
@@ -139,15 +143,17 @@ class StateFolder:
                 fix="remove it, or use another lab folder",
             )
         self.run_dir.chmod(0o700)
-        certs.write_private(self.trace_file, json.dumps(own_facts()).encode())
+        _write_private(self.trace_file, json.dumps(own_facts()).encode())
         return self.run_dir
 
     def remove_run_dir(self) -> None:
         """Remove the socket folder."""
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
-    def ca(self) -> certs.Credential:
+    def ca(self) -> "certs.Credential":
         """The CA of the cloud's API."""
+        from labkit import certs
+
         return certs.read_credential(self.ca_file, self.root / "ca.key")
 
     def token(self) -> str:
@@ -160,7 +166,7 @@ class StateFolder:
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Keep ports and options for the next start."""
-        certs.write_private(self.settings_file, json.dumps(settings, indent=1).encode())
+        _write_private(self.settings_file, json.dumps(settings, indent=1).encode())
 
     def read_daemon(self) -> dict[str, Any]:
         """What the daemon wrote when it became ready; empty when it never did."""
@@ -168,7 +174,7 @@ class StateFolder:
 
     def write_daemon(self, facts: dict[str, Any]) -> None:
         """Announce that the daemon is ready."""
-        certs.write_private(self.daemon_file, json.dumps(facts, indent=1).encode())
+        _write_private(self.daemon_file, json.dumps(facts, indent=1).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -226,6 +232,12 @@ class StateFolder:
                         ) from None
                     time.sleep(0.05)
             yield
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    from labkit import certs
+
+    certs.write_private(path, data)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
