@@ -48,6 +48,8 @@ async def mutate(backend: Backend, call: Call, obj: Object, old: Object | None) 
     """What the server and its webhooks add or change."""
     if old is None and call.resource.storage == "pods":
         pod_admission.complete(backend, call, obj)
+    elif call.resource.storage == "pods" and not call.subresource and "spec" in obj:
+        pod_admission.tolerate_short_outages(obj["spec"])
     if call.resource.storage == _SLICES and obj.get("addressType") == "FQDN":
         call.warnings.append("spec.addressType: FQDN endpoints are deprecated")
     return await webhooks.mutate(backend, call, obj, old)

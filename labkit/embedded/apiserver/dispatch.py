@@ -132,7 +132,7 @@ class Dispatcher:
     async def _resource(self, call: Call) -> web.StreamResponse:
         require(self._backend.authorizer, call.user, call.attributes)
         registry = self._backend.registry
-        if not registry.has_version(call.group, call.version):
+        if registry.find(call.group, call.version, call.plural) is None:
             if not registry.is_built_in(call.group):
                 return web.Response(status=404, text="404 page not found\n")
             raise status.no_such_resource()

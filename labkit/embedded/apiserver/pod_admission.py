@@ -10,17 +10,19 @@ from labkit.embedded.apiserver.store import Object
 from labkit.embedded.apiserver.strategies import generate_name
 
 _TOLERATION_S = 300
+_PRIORITIES = "scheduling.k8s.io/priorityclasses"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def complete(backend: Backend, call: Call, pod: Object) -> None:
-    """Fill in a new pod; 403 when the account or priority class it names does not exist."""
+    """Fill in a new pod; 403 when an account or class that it names does not exist."""
     spec = pod.setdefault("spec", {})
     if not isinstance(spec, dict) or not spec.get("containers"):
         return
     _add_account(backend, call, pod, spec)
     _add_priority(backend, pod, spec)
-    _tolerate_short_outages(spec)
+    _check_runtime(backend, pod, spec)
+    tolerate_short_outages(spec)
 
 
 def _add_account(backend: Backend, call: Call, pod: Object, spec: Object) -> None:
@@ -51,19 +53,43 @@ def _name(pod: Object) -> str:
 
 
 def _add_priority(backend: Backend, pod: Object, spec: Object) -> None:
+    """The number of its class, or of the default class; nobody may give another."""
     name = spec.get("priorityClassName", "")
-    spec["priority"], policy = 0, "PreemptLowerPriority"
     if name:
-        entry = backend.store.get("scheduling.k8s.io/priorityclasses", "", name)
+        entry = backend.store.get(_PRIORITIES, "", name)
         if entry is None:
             why = f"no PriorityClass with name {name} was found"
             raise status.forbidden("pods", _name(pod), why)
-        spec["priority"] = entry.obj.get("value", 0)
-        policy = entry.obj.get("preemptionPolicy", policy)
-    spec.setdefault("preemptionPolicy", policy)
+        chosen: Object = entry.obj
+    else:
+        defaults = [e.obj for e in backend.store.entries(_PRIORITIES) if e.obj.get("globalDefault")]
+        chosen = min(defaults, key=lambda found: int(found.get("value", 0)), default={})
+        if chosen:
+            spec["priorityClassName"] = chosen["metadata"]["name"]
+    for field, what, wanted in (
+        ("priority", "integer value of priority", chosen.get("value", 0)),
+        (
+            "preemptionPolicy",
+            "string value of PreemptionPolicy",
+            chosen.get("preemptionPolicy", "PreemptLowerPriority"),
+        ),
+    ):
+        given = spec.setdefault(field, wanted)
+        if given != wanted:
+            why = (
+                f"the {what} ({given}) must not be provided in pod spec; priority admission"
+                f" controller computed {wanted} from the given PriorityClass name"
+            )
+            raise status.forbidden("pods", _name(pod), why)
 
 
-def _tolerate_short_outages(spec: Object) -> None:
+def _check_runtime(backend: Backend, pod: Object, spec: Object) -> None:
+    name = spec.get("runtimeClassName")
+    if name and backend.store.get("node.k8s.io/runtimeclasses", "", name) is None:
+        raise status.forbidden("pods", _name(pod), f'pod rejected: RuntimeClass "{name}" not found')
+
+
+def tolerate_short_outages(spec: Object) -> None:
     """Five minutes on a node that is not ready or unreachable, unless the pod says otherwise."""
     tolerations = spec.setdefault("tolerations", [])
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):

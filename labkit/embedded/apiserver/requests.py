@@ -216,8 +216,8 @@ async def decode(body: bytes, *, media_type: str, kind: str) -> Object:
     try:
         value = documents.from_json(body)
     except ValueError as error:
-        shown = body.decode("utf-8", "replace")[:200] or "<empty>"
-        raise _unrecognized(kind, f"json parse error: {error} ({shown})") from error
+        problem = "unexpected end of JSON input" if "EOF" in str(error) else str(error)
+        raise _unrecognized(kind, f"json parse error: {problem} ({_summary(body)})") from error
     return _mapping(value, kind)
 
 
@@ -227,6 +227,12 @@ async def parse_yaml(body: bytes, kind: str) -> Object:
         return _mapping(await documents.from_long_yaml(body), kind)
     except ValueError as error:
         raise _unrecognized(kind, f"yaml parse error: {error}") from error
+
+
+def _summary(body: bytes) -> str:
+    """The beginning of a body: as it is when it looks like JSON, in hexadecimal otherwise."""
+    shown = body[:30].decode("utf-8", "replace") if body[:1] == b"{" else body[:30].hex()
+    return shown + (" ..." if len(body) > 30 else "") or "<empty>"
 
 
 def _unrecognized(kind: str, problem: str) -> status.ApiError:

@@ -12,6 +12,7 @@ from labkit.embedded.apiserver import allocation, status
 from labkit.embedded.apiserver.backend import new_uid, now
 from labkit.embedded.apiserver.requests import Call
 from labkit.embedded.apiserver.resources import Resource
+from labkit.embedded.apiserver.rules.schemas import Schemas
 from labkit.embedded.apiserver.store import Object
 from labkit.embedded.apiserver.users import User
 
@@ -90,10 +91,12 @@ def set_type(obj: Object, call: Call) -> None:
                 f"the object provided is unrecognized: expected {resource.kind} in"
                 f" {resource.api_version}, got {kind} in {version}"
             )
+        group = version.rpartition("/")[0]
         why = (
             f"converting ({short}.{kind}) to ({resource.go_type}): unknown conversion"
-            if kind[:1].isupper()
-            else "no kind is registered"
+            if Schemas.load().for_kind(group, short, kind) is not None
+            else f'no kind "{kind}" is registered for version "{version}" in scheme'
+            ' "pkg/api/legacyscheme/scheme.go:30"'
         )
         raise status.bad_request(
             f'{kind} in version "{short}" cannot be handled as a {resource.kind}: {why}'

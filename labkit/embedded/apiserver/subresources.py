@@ -100,13 +100,17 @@ async def scale(backend: Backend, call: Call) -> web.Response:
 async def _wanted_scale(call: Call, current: Object) -> Object:
     if call.verb == "update":
         given = await preparing.read_object(call)
-        name = part(given, "metadata").get("name", call.name)
-        if name != call.name:
-            raise status.bad_request(
-                f"the name of the object ({name}) does not match the name on the URL ({call.name})"
-            )
+        _named_in_url(call, given)
         return given
     return await patches.merged_document(call, current)
+
+
+def _named_in_url(call: Call, given: Object) -> None:
+    name = part(given, "metadata").get("name") or call.name
+    if name != call.name:
+        raise status.bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({call.name})"
+        )
 
 
 async def bind(backend: Backend, call: Call) -> web.Response:
@@ -126,6 +130,9 @@ async def bind(backend: Backend, call: Call) -> web.Response:
         )
     if "deletionTimestamp" in pod["metadata"]:
         raise status.conflict("pods/binding", call.name, f"pod {call.name} is being deleted")
+    if pod["spec"].get("schedulingGates"):
+        why = f"pod {call.name} has non-empty .spec.schedulingGates"
+        raise status.conflict("pods/binding", call.name, why)
     pod["spec"]["nodeName"] = node
     annotations = part(binding, "metadata").get("annotations") or {}
     if annotations:
@@ -184,6 +191,7 @@ async def evict(backend: Backend, call: Call) -> web.Response:
 async def finalize(backend: Backend, call: Call) -> web.Response:
     """PUT of namespaces/NAME/finalize: without the last finalizer the namespace goes."""
     given = await preparing.read_object(call)
+    _named_in_url(call, given)
     entry = find(backend, call)
     version = part(given, "metadata").get("resourceVersion")
     if version and version != entry.obj["metadata"]["resourceVersion"]:

@@ -1,5 +1,6 @@
 """The token subresource of service accounts: new tokens, of which nothing is stored."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ async def request_token(backend: Backend, call: Call) -> web.Response:
         "v1",
         "TokenRequest",
     )
+    _same_account(call, part(obj, "metadata"))
     account = find(backend, call).obj
     spec: dict[str, Any] = part(obj, "spec")
     seconds = spec.get("expirationSeconds") or _DEFAULT_S
@@ -63,6 +65,19 @@ async def request_token(backend: Backend, call: Call) -> web.Response:
         },
     }
     return responses.document(answer, code=201, call=call)
+
+
+def _same_account(call: Call, metadata: dict[str, Any]) -> None:
+    for field, wanted in (("name", call.name), ("namespace", call.namespace)):
+        given = metadata.get(field)
+        if given and given != wanted:
+            cause = {
+                "reason": "FieldValueInvalid",
+                "message": f"Invalid value: {json.dumps(given)}: must match the service account"
+                f" {field} if specified",
+                "field": f"metadata.{field}",
+            }
+            raise status.invalid("TokenRequest", call.name, [cause], "authentication.k8s.io")
 
 
 def _invalid_seconds(seconds: Any) -> status.ApiError:

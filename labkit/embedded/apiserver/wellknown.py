@@ -43,7 +43,7 @@ async def respond(backend: Backend, request: web.BaseRequest) -> web.StreamRespo
             answer = _health(request, parts)
         case "api" | "apis":
             answer = discovery.respond(backend, request)
-            if answer is None and len(parts) == 3 and backend.registry.has_group(parts[1]):
+            if answer is None and len(parts) == 3 and backend.registry.is_built_in(parts[1]):
                 raise status.no_such_resource()
         case "openapi":
             answer = await _openapi(backend, request, parts[1:])

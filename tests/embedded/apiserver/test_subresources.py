@@ -115,3 +115,24 @@ def test_openapi_comes_once_for_a_tag(ask):
     document = ask("GET", "/openapi/v3/apis/events.k8s.io/v1").body
     assert document["openapi"].startswith("3.")
     assert "io.k8s.api.events.v1.Event" in document["components"]["schemas"]
+
+
+def test_what_no_definition_serves_is_no_page(ask):
+    names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
+    version = {"name": "v1", "served": True, "storage": True}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    spec = {"group": "paths.example.com", "scope": "Cluster", "names": names}
+    body = {
+        "metadata": {"name": "things.paths.example.com"},
+        "spec": {**spec, "versions": [{**version, "schema": schema}]},
+    }
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    assert ask("POST", definitions, json=body).status == 201
+    assert ask("GET", "/apis/paths.example.com/v1/things").status == 200
+    for path in ("v2", "v2/things", "v1/others"):
+        found = ask("GET", f"/apis/paths.example.com/{path}")
+        assert (found.status, found.body) == (404, "404 page not found\n"), path
+    for path in ("/apis/apps/v9", "/apis/apps/v9/things", "/apis/apps/v1/things"):
+        found = ask("GET", path)
+        assert (found.status, found.body["reason"]) == (404, "NotFound"), path
+    ask("DELETE", f"{definitions}/things.paths.example.com")

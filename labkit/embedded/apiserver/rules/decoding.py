@@ -80,8 +80,9 @@ def _decode_problems(value: Any, schema: Schema, struct: str, path: str) -> Iter
         return
     if problem := _format_problem(value, str(schema.get("format")), f"{struct}{path}"):
         yield problem
+    fields = schema.get("properties") or {}
     for key, item, part in _below(value, schema):
-        name = path if isinstance(value, list) else f"{path}.{key}"
+        name = f"{path}.{key}" if key in fields else path  # lists and maps are no structs
         yield from _decode_problems(item, part, struct, name)
 
 

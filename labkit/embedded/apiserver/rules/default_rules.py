@@ -9,54 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.embedded.apiserver.rules.default_pods import POD_SPEC_RULES, Object, Rule, under
-
-
-def _rolling_update(strategy: Object) -> Any:
-    rolling = strategy.get("type") == "RollingUpdate"
-    return {"maxUnavailable": "25%", "maxSurge": "25%"} if rolling else None
-
-
-def _daemon_update(strategy: Object) -> Any:
-    rolling = strategy.get("type") == "RollingUpdate"
-    return {"maxUnavailable": 1, "maxSurge": 0} if rolling else None
-
-
-def _partition(strategy: Object) -> Any:
-    return {"partition": 0} if strategy.get("type") == "RollingUpdate" else None
-
-
-TEMPLATE: tuple[Rule, ...] = (
-    ("", "spec", {}),
-    ("spec", "template", {}),
-    ("spec.template", "spec", {}),
-)
-"""Parts that are there even when a manifest leaves them out, with defaults of their own."""
-
-DEPLOYMENT_RULES: tuple[Rule, ...] = (
-    *TEMPLATE,
-    ("spec", "replicas", 1),
-    ("spec", "strategy", {}),
-    ("spec.strategy", "type", "RollingUpdate"),
-    ("spec.strategy", "rollingUpdate", _rolling_update),
-    ("spec.strategy.rollingUpdate", "maxUnavailable", "25%"),
-    ("spec.strategy.rollingUpdate", "maxSurge", "25%"),
-    ("spec", "revisionHistoryLimit", 10),
-    ("spec", "progressDeadlineSeconds", 600),
-    *under("spec.template.spec", POD_SPEC_RULES),
-    ("", "status", {}),
-)
-JOB_SPEC_RULES: tuple[Rule, ...] = (
-    ("", "completions", lambda spec: 1 if spec.get("parallelism") is None else None),
-    ("", "parallelism", 1),
-    ("", "backoffLimit", lambda spec: 2147483647 if "backoffLimitPerIndex" in spec else 6),
-    ("", "completionMode", "NonIndexed"),
-    ("", "suspend", False),
-    (
-        "",
-        "podReplacementPolicy",
-        lambda s: "Failed" if "podFailurePolicy" in s else "TerminatingOrFailed",
-    ),
-    *under("template.spec", POD_SPEC_RULES),
+from labkit.embedded.apiserver.rules.default_workloads import (
+    DEPLOYMENT_RULES,
+    JOB_SPEC_RULES,
+    TEMPLATE,
+    daemon_update,
+    partition,
 )
 
 
@@ -76,6 +34,14 @@ def _affinity_config(spec: Object) -> Any:
 
 def _target(port: Object) -> Any:
     return port.get("port")
+
+
+def _pod_cidrs(spec: Object) -> Any:
+    return [spec["podCIDR"]] if spec.get("podCIDR") else None
+
+
+def _pod_cidr(spec: Object) -> Any:
+    return (spec.get("podCIDRs") or [None])[0]
 
 
 def _node_ports(spec: Object) -> Any:
@@ -173,6 +139,8 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
     ),
     ("", "Node"): (
         ("", "spec", {}),
+        ("spec", "podCIDRs", _pod_cidrs),
+        ("spec", "podCIDR", _pod_cidr),
         ("", "status", {}),
         ("status", "daemonEndpoints", {"kubeletEndpoint": {"Port": 0}}),
         ("status", "nodeInfo", NODE_INFO),
@@ -211,7 +179,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         ("spec", "podManagementPolicy", "OrderedReady"),
         ("spec", "updateStrategy", {}),
         ("spec.updateStrategy", "type", "RollingUpdate"),
-        ("spec.updateStrategy", "rollingUpdate", _partition),
+        ("spec.updateStrategy", "rollingUpdate", partition),
         ("spec.updateStrategy.rollingUpdate", "partition", 0),
         ("spec", "revisionHistoryLimit", 10),
         (
@@ -232,7 +200,7 @@ RULES: Mapping[tuple[str, str], tuple[Rule, ...]] = {
         *TEMPLATE,
         ("spec", "updateStrategy", {}),
         ("spec.updateStrategy", "type", "RollingUpdate"),
-        ("spec.updateStrategy", "rollingUpdate", _daemon_update),
+        ("spec.updateStrategy", "rollingUpdate", daemon_update),
         ("spec.updateStrategy.rollingUpdate", "maxUnavailable", 1),
         ("spec.updateStrategy.rollingUpdate", "maxSurge", 0),
         ("spec", "revisionHistoryLimit", 10),

@@ -169,10 +169,14 @@ def namespace(obj: Object, old: Object | None, problems: Problems) -> None:
 
 
 def node(obj: Object, old: Object | None, problems: Problems) -> None:
-    """Taints."""
-    del old
+    """Taints; addresses of pods and the provider's name stay."""
+    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
+    for field, names_of in (("podCIDRs", ("podCIDR", "podCIDRs")), ("providerID", ("providerID",))):
+        if any(before.get(name) and before[name] != spec.get(name) for name in names_of):
+            detail = f'node updates may not change {names_of[0]} except from "" to valid'
+            problems.forbidden(f"spec.{field}", detail)
     seen: set[tuple[str, str]] = set()
-    for index, taint in enumerate((obj.get("spec") or {}).get("taints") or ()):
+    for index, taint in enumerate(spec.get("taints") or ()):
         path, key = f"spec.taints[{index}]", taint.get("key") or ""
         effect, value = taint.get("effect") or "", taint.get("value") or ""
         problems.invalid(f"{path}.key", key, *names.qualified_name(key))

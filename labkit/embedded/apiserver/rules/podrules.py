@@ -47,6 +47,25 @@ def pod(obj: Object, old: Object | None, problems: Problems) -> None:
     bound = before.get("nodeName") and before["nodeName"] != spec.get("nodeName")
     if bound or _frozen(spec) != _frozen(before):
         problems.forbidden("spec", POD_IMMUTABLE)
+    _changed(spec, before, problems)
+
+
+def _changed(spec: Object, before: Object, problems: Problems) -> None:
+    """What may change in one direction only: deadlines shrink, tolerations are added."""
+    deadline, had = spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
+    field = "spec.activeDeadlineSeconds"
+    if had is not None and deadline is None:
+        problems.invalid(field, None, "must not update from a positive integer to nil value")
+    elif had is not None and deadline > had:
+        problems.invalid(field, deadline, "must be less than or equal to previous value")
+    kept = [_untimed(item) for item in spec.get("tolerations") or ()]
+    if any(_untimed(item) not in kept for item in before.get("tolerations") or ()):
+        detail = "existing toleration can not be modified except its tolerationSeconds"
+        problems.forbidden("spec.tolerations", detail)
+
+
+def _untimed(toleration: Object) -> Object:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
 
 
 def _frozen(spec: Object) -> Object:

@@ -205,3 +205,69 @@ def test_a_security_context_is_refused_for(context, place, text):
     found = wrong("v1", "Pod", spec=spec)
     where = "spec.containers[0].securityContext" + (f".{place}" if place else "")
     assert (found[0][0], text in found[0][1]) == (where, True), found
+
+
+@pytest.mark.parametrize(
+    ("spec", "place", "shown"),
+    [
+        ({"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.0.0.0/24"]}, "podCIDRs", "podCIDR"),
+        ({"podCIDR": "10.1.0.0/24"}, "podCIDRs", "podCIDR"),
+        ({"podCIDR": "10.0.0.0/24", "providerID": "a://c"}, "providerID", "providerID"),
+    ],
+)
+def test_what_a_node_was_given_stays(spec, place, shown):
+    old = {"spec": {"podCIDR": "10.0.0.0/24", "providerID": "a://b"}}
+    spec = {"providerID": "a://b", **spec}
+    text = f'Forbidden: node updates may not change {shown} except from "" to valid'
+    assert wrong("v1", "Node", old=old, spec=spec) == [(f"spec.{place}", text)]
+
+
+TOLERATION = {"key": "a", "operator": "Exists", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "causes"),
+    [
+        ({}, []),
+        ({"activeDeadlineSeconds": 5}, []),
+        (
+            {"activeDeadlineSeconds": 50},
+            [
+                (
+                    "spec.activeDeadlineSeconds",
+                    "Invalid value: 50: must be less than or equal to previous value",
+                )
+            ],
+        ),
+        (
+            {"activeDeadlineSeconds": None},
+            [
+                (
+                    "spec.activeDeadlineSeconds",
+                    "Invalid value: null: must not update from a positive integer to nil value",
+                )
+            ],
+        ),
+        ({"tolerations": [{**TOLERATION, "tolerationSeconds": 9}, {"operator": "Exists"}]}, []),
+        (
+            {"tolerations": [{**TOLERATION, "key": "b"}]},
+            [
+                (
+                    "spec.tolerations",
+                    (
+                        "Forbidden: existing toleration can not be modified except its"
+                        " tolerationSeconds"
+                    ),
+                )
+            ],
+        ),
+    ],
+)
+def test_deadlines_shrink_and_tolerations_are_added(spec, causes):
+    before = {
+        "containers": [CONTAINER],
+        "activeDeadlineSeconds": 10,
+        "tolerations": [TOLERATION],
+    }
+    found = wrong("v1", "Pod", old={"spec": before}, spec={**before, **spec})
+    assert found == causes
