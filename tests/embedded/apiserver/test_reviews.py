@@ -75,7 +75,7 @@ def test_a_question_is_refused_for(ask, kind, body, causes):
             "does not match the expected",
         ),
         (
-            {"apiVersion": "authorization.k8s.io/v1", "kind": "Pod"},
+            {"apiVersion": "v1", "kind": "Pod"},
             "converting (v1.Pod) to (authorization.SubjectAccessReview): unknown conversion",
         ),
         ({"spec": []}, "cannot unmarshal array"),

@@ -134,7 +134,7 @@ def test_a_field_that_a_kind_is_not_selected_by_is_named(ask, path, field, messa
 @pytest.mark.parametrize(
     ("path", "selector"),
     [
-        ("/api/v1/pods", "spec.nodeName=n,status.phase!=Running,spec.hostNetwork=false"),
+        ("/api/v1/pods", "spec.nodeName=nowhere,status.phase!=Running,spec.hostNetwork=false"),
         ("/api/v1/nodes", "spec.unschedulable=true"),
         ("/api/v1/events", "involvedObject.kind=Pod,reason!=Started,type=Normal"),
         ("/apis/events.k8s.io/v1/events", "regarding.kind=Pod,reportingController=kubelet"),
