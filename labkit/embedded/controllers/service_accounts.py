@@ -92,12 +92,16 @@ class _Controller:
             self.tokens.add(key_of(item))
 
     async def _furnish(self, key: Key) -> None:
-        """The default account and the CA of one namespace."""
+        """The CA and the default account of one namespace.
+
+        In this order: who waits for the account, as pods must, finds everything a pod mounts.
+        """
         _, name = key
         namespace = self.namespaces.get("", name)
         if namespace is None or objects.is_deleting(namespace):
             return
         try:
+            await self._publish_ca(name)
             if self.accounts.get(name, "default") is None:
                 await self._create(
                     "serviceaccounts",
@@ -107,7 +111,6 @@ class _Controller:
                         "metadata": {"name": "default", "namespace": name},
                     },
                 )
-            await self._publish_ca(name)
         except KubeError as error:
             if not is_ending(error) and error.status != 404:
                 raise
