@@ -14,12 +14,29 @@ from labkit.embedded.apiserver.rules.schemas import Schema
 _NOTHING: FieldSet = {}
 
 
+class _Fields(dict[str, "tuple[str, _Plan]"]):
+    """The wire names of fields, and the plans of what is below them; each is found once."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self._declared = schema.get("properties") or {}
+        self._extra = schema.get("additionalProperties")
+
+    def __missing__(self, name: str) -> "tuple[str, _Plan]":
+        if name in self._declared:
+            known = self[name] = f"f:{name}", _plan(self._declared[name])
+            return known
+        # a key of a map is anybody's choice, and not kept
+        return f"f:{name}", _plan(self._extra) if isinstance(self._extra, dict) else _ANYTHING
+
+
 class _Plan:
     """What a schema says about ownership.
 
     Attributes:
         whole_map: a map has one owner as a whole; `whole_list` says so of a list.
         given: the wire names of fields that are never absent.
+        fields: the wire name of each field, and the plan of what is below it.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -27,19 +44,7 @@ class _Plan:
         self.whole_map = schema.get("x-kubernetes-map-type") == "atomic"
         self.whole_list = fieldsets.list_type(schema) not in ("map", "set")
         self.given = fieldsets.given(schema)
-        self._names: dict[str, tuple[str, _Plan]] = {}
-
-    def field(self, name: str) -> "tuple[str, _Plan]":
-        """The wire name of a field, and the plan of what is below it."""
-        known = self._names.get(name)
-        if known is not None:
-            return known
-        properties = self.schema.get("properties") or {}
-        if name not in properties:  # a key of a map is anybody's choice, and not kept
-            extra = self.schema.get("additionalProperties")
-            return f"f:{name}", _plan(extra) if isinstance(extra, dict) else _ANYTHING
-        known = self._names[name] = f"f:{name}", _plan(properties[name])
-        return known
+        self.fields = _Fields(schema)
 
     def elements(self, value: list[Any]) -> list[tuple[str, Any]]:
         """The elements of a list under their wire names, in order."""
@@ -81,8 +86,9 @@ def wire_of_new(new: Any, schema: Schema, ignored: FieldSet) -> FieldSet:
 
 def _wire(new: Any, plan: _Plan, ignored: FieldSet) -> FieldSet:
     result: FieldSet = {}
+    fields = plan.fields
     for name in sorted(new):
-        key, part = plan.field(name)
+        key, part = fields[name]
         skipped = ignored.get(key, _NOTHING)
         if key in ignored and not skipped:
             continue
@@ -110,8 +116,9 @@ def _all(value: Any, plan: _Plan) -> FieldSet:
         if plan.whole_map or not value:
             return {}
         result: FieldSet = {MEMBER: {}}
+        fields = plan.fields
         for name in sorted(value):
-            key, part = plan.field(name)
+            key, part = fields[name]
             item = value[name]
             result[key] = _all(item, part) if type(item) is dict or type(item) is list else {}
         return result

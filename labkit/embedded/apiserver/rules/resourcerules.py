@@ -43,6 +43,8 @@ def resources(given: Object, path: str, problems: Problems) -> None:
                 detail = "Limit must be set for non overcommitable resources"
                 problems.required(f"{path}.limits", detail)
             continue
+        if value == limits[name]:
+            continue
         wanted, most = amount(value), amount(limits[name])
         limit = f"{name} limit of {canonical(limits[name])}"
         if wanted != most and not free:
@@ -80,7 +82,7 @@ def _resource_name(name: str) -> tuple[str, ...]:
 def _resource(name: str, value: Any, field: str, problems: Problems) -> None:
     problems.invalid(field, name, *_resource_name(name))
     number = amount(value)
-    if number < 0:
+    if number.numerator < 0:  # a fraction takes its time to be compared
         problems.invalid(field, canonical(value), NOT_NEGATIVE)
-    if not _is_native(name) and number % 1:
+    if not _is_native(name) and number.denominator != 1:
         problems.invalid(field, canonical(value), "must be an integer")

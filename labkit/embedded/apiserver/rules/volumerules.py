@@ -42,6 +42,7 @@ SOURCES = (
     "image",
 )
 """Kinds of volumes in the order in which the server looks at them."""
+_ORDER = {kind: number for number, kind in enumerate(SOURCES)}
 
 REQUIRED = {
     "hostPath": ("path",),
@@ -79,7 +80,8 @@ def volumes(given: Sequence[Object], path: str, problems: Problems) -> set[str]:
 
 
 def _source(volume: Object, path: str, problems: Problems) -> None:
-    kinds = [kind for kind in SOURCES if volume.get(kind) is not None]
+    given = [kind for kind, source in volume.items() if source is not None and kind in _ORDER]
+    kinds = sorted(given, key=_ORDER.__getitem__)
     if not kinds:
         problems.required(path, "must specify a volume type")
         return
