@@ -12,22 +12,10 @@ from labkit.embedded.apiserver.rules.fieldsets import MEMBER, FieldSet
 from labkit.embedded.apiserver.rules.schemas import Schema
 
 _NOTHING: FieldSet = {}
+_ORDERS = 64
+"""Combinations of fields that are remembered for each type."""
 
-
-class _Fields(dict[str, "tuple[str, _Plan]"]):
-    """The wire names of fields, and the plans of what is below them; each is found once."""
-
-    def __init__(self, schema: Schema) -> None:
-        super().__init__()
-        self._declared = schema.get("properties") or {}
-        self._extra = schema.get("additionalProperties")
-
-    def __missing__(self, name: str) -> "tuple[str, _Plan]":
-        if name in self._declared:
-            known = self[name] = f"f:{name}", _plan(self._declared[name])
-            return known
-        # a key of a map is anybody's choice, and not kept
-        return f"f:{name}", _plan(self._extra) if isinstance(self._extra, dict) else _ANYTHING
+_Field = tuple[str, str, "_Plan"]
 
 
 class _Plan:
@@ -36,7 +24,6 @@ class _Plan:
     Attributes:
         whole_map: a map has one owner as a whole; `whole_list` says so of a list.
         given: the wire names of fields that are never absent.
-        fields: the wire name of each field, and the plan of what is below it.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -44,7 +31,23 @@ class _Plan:
         self.whole_map = schema.get("x-kubernetes-map-type") == "atomic"
         self.whole_list = fieldsets.list_type(schema) not in ("map", "set")
         self.given = fieldsets.given(schema)
-        self.fields = _Fields(schema)
+        self._orders: dict[tuple[str, ...], list[_Field]] = {}
+
+    def fields(self, value: dict[str, Any]) -> "list[_Field]":
+        """The fields of a map in order: name, wire name, and the plan of what is below."""
+        names = tuple(value)
+        known = self._orders.get(names)
+        if known is None:
+            known = [self._field(name) for name in sorted(names)]
+            # the keys of a map are anybody's choice, and not kept
+            if len(self._orders) < _ORDERS and "properties" in self.schema:
+                self._orders[names] = known
+        return known
+
+    def _field(self, name: str) -> "_Field":
+        extra = self.schema.get("additionalProperties")
+        part = (self.schema.get("properties") or {}).get(name, extra)
+        return name, f"f:{name}", _plan(part) if isinstance(part, dict) else _ANYTHING
 
     def elements(self, value: list[Any]) -> list[tuple[str, Any]]:
         """The elements of a list under their wire names, in order."""
@@ -86,9 +89,7 @@ def wire_of_new(new: Any, schema: Schema, ignored: FieldSet) -> FieldSet:
 
 def _wire(new: Any, plan: _Plan, ignored: FieldSet) -> FieldSet:
     result: FieldSet = {}
-    fields = plan.fields
-    for name in sorted(new):
-        key, part = fields[name]
+    for name, key, part in plan.fields(new):
         skipped = ignored.get(key, _NOTHING)
         if key in ignored and not skipped:
             continue
@@ -97,9 +98,10 @@ def _wire(new: Any, plan: _Plan, ignored: FieldSet) -> FieldSet:
             result[key] = _all(item, part)
         elif part.whole_map if isinstance(item, dict) else part.whole_list:
             result[key] = {}
-        elif isinstance(item, dict) and (below := _wire(item, part, skipped)):
-            result[key] = below
-        elif isinstance(item, list):
+        elif isinstance(item, dict):
+            if below := _wire(item, part, skipped):
+                result[key] = below
+        else:
             result.update(_given_list(key, item, part))
     return result
 
@@ -116,9 +118,7 @@ def _all(value: Any, plan: _Plan) -> FieldSet:
         if plan.whole_map or not value:
             return {}
         result: FieldSet = {MEMBER: {}}
-        fields = plan.fields
-        for name in sorted(value):
-            key, part = fields[name]
+        for name, key, part in plan.fields(value):
             item = value[name]
             result[key] = _all(item, part) if type(item) is dict or type(item) is list else {}
         return result
