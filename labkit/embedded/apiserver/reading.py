@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from labkit.embedded.apiserver.store import Entry, Expired
 
 _TOO_LARGE_WAIT_S = 3.0
 _POLL_S = 0.02
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 _GONE = (
     "The provided continue parameter is too old to display a consistent list result. You can"
@@ -82,7 +84,9 @@ async def wait_for_version(backend: Backend, wanted: int) -> None:
 
 
 def check_list_options(query: Any, *, watch: bool) -> None:
-    """422 for combinations of list options that make no sense."""
+    """400 for numbers that are none, 422 for combinations of options that make no sense."""
+    for name in ("limit", "timeoutSeconds"):
+        integer(query, name)
     match = query.get("resourceVersionMatch", "")
     version = query.get("resourceVersion", "")
     initial = query.get("sendInitialEvents")
@@ -153,12 +157,12 @@ class _Page:
             ) from error
 
 
-def _limit(call: Call) -> int:
-    text = call.query.get("limit", "") or "0"
-    try:
-        return max(0, int(text))
-    except ValueError as error:
-        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+def integer(query: Any, name: str) -> int:
+    """A number in the query; 0 when absent; 400 when it is none."""
+    text = query.get(name, "") or "0"
+    if not _INTEGER.fullmatch(text):
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
 
 
 async def _state(backend: Backend, call: Call, limit: int) -> tuple[int, list[Entry]]:
@@ -193,7 +197,7 @@ async def page(backend: Backend, call: Call, want: Accepted) -> tuple[list[Entry
     """The objects that a list shows, and its metadata: as many as `limit` and `continue` say."""
     check_list_options(call.query, watch=False)
     chosen = selection(call)
-    limit = _limit(call)
+    limit = max(0, integer(call.query, "limit"))
     rv, entries = await _state(backend, call, limit)
     found = [entry for entry in entries if chosen.matches(entry)]
     metadata: dict[str, Any] = {"resourceVersion": str(rv)}

@@ -78,3 +78,13 @@ def test_options_in_a_body_leave_those_of_the_query_unread(ask, three):
     body = {"dryRun": ["All"]}
     assert ask("DELETE", f"{path}/{name}", json=body, params={"dryRun": "Some"}).status == 200
     assert ask("GET", f"{path}/{name}").status == 200
+
+
+@pytest.mark.parametrize("name", ["limit", "timeoutSeconds"])
+@pytest.mark.parametrize("query", [{}, {"watch": "1"}])
+def test_a_number_is_one(ask, space, name, query):
+    found = ask("GET", MAPS.format(space), params={**query, name: "ten"})
+    assert (found.status, found.message) == (
+        400,
+        'strconv.ParseInt: parsing "ten": invalid syntax',
+    )

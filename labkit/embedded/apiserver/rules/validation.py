@@ -125,6 +125,8 @@ def _owners(owners: Any, problems: Problems) -> None:
     for owner in owners:
         if not owner.get("apiVersion"):
             problems.invalid(f"{field}.apiVersion", "", "version must not be empty")
+        if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+            problems.invalid(field, owner, "/v1, Kind=Event is disallowed from being an owner")
         for part in ("kind", "name", "uid"):
             if not owner.get(part):
                 problems.invalid(f"{field}.{part}", "", "must not be empty")

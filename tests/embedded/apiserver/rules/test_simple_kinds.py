@@ -271,3 +271,11 @@ def test_deadlines_shrink_and_tolerations_are_added(spec, causes):
     }
     found = wrong("v1", "Pod", old={"spec": before}, spec={**before, **spec})
     assert found == causes
+
+
+def test_an_event_owns_nothing():
+    owner = {"apiVersion": "v1", "kind": "Event", "name": "x", "uid": "u"}
+    metadata = {"name": "x", "ownerReferences": [owner]}
+    ((place, text),) = wrong("v1", "ConfigMap", metadata=metadata)
+    assert place == "metadata.ownerReferences"
+    assert text.endswith("/v1, Kind=Event is disallowed from being an owner")
