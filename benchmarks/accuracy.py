@@ -53,7 +53,7 @@ PAIRS = (
     *(("sfo3", "syd1"), ("lon1", "sgp1"), ("ams3", "syd1")),
 )
 FIGURES = (0.5, 0.9, 0.99)
-RUNS, N, RATE = 20, 1_200, 300
+RUNS, N, RATE = 60, 1_200, 300
 RTT_MS, JITTER_MS = 40.0, 40.0
 LEAD_S = 1
 

@@ -29,7 +29,8 @@ from labkit.embedded.kube import KubeClient, path_of
 from labkit.embedded.node.agent import NodeAgent
 from labkit.embedded.node.config import NodeConfig
 from labkit.embedded.node.node_proxy import NodeProxy
-from labkit.embedded.processes import ProcessTable, allocate_port
+from labkit.embedded.ports import allocate_port
+from labkit.embedded.processes import ProcessTable
 from labkit.errors import StateError
 
 logger = logging.getLogger(__name__)

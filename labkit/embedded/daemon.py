@@ -28,7 +28,8 @@ from labkit.embedded.envoy.process import envoy_binary
 from labkit.embedded.network import wan_live
 from labkit.embedded.network.wan import ClusterNetwork, WanConfig, WideAreaNetwork
 from labkit.embedded.network.wan_live import LiveWan
-from labkit.embedded.processes import ProcessTable, allocate_port, reap
+from labkit.embedded.ports import allocate_port
+from labkit.embedded.processes import ProcessTable, reap
 from labkit.embedded.state import StateFolder, own_facts
 from labkit.errors import StateError
 

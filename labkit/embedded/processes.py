@@ -1,4 +1,4 @@
-"""Child processes with a name and an owner, and the ports they listen on.
+"""Child processes with a name and an owner.
 
 Problem solved: after ``kill -9`` of the daemon nothing of it may be left, neither an Envoy nor an
 application. Every child is therefore recorded on disk with its process id *and* start time (ids
@@ -16,12 +16,9 @@ import functools
 import json
 import logging
 import os
-import random
 import shutil
 import signal
-import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,7 +33,6 @@ logger = logging.getLogger(__name__)
 FOLDER = "processes"
 _START_TIME_TOLERANCE_S = 2.0  # the kernel's boot time, a term of it, moves when the clock is set
 _EXEC_IF_OWNED = 'test "$PPID" = "$0" && exec "$@"'
-_PORTS = range(20_000, 32_768)  # below the ports that Linux and macOS give to outgoing connections
 
 
 @dataclass(frozen=True)
@@ -247,65 +243,3 @@ def death_bound(argv: Sequence[str]) -> list[str]:
         str(os.getpid()),
         *argv,
     ]
-
-
-class _Ports:
-    """Ports handed out by this process; none is handed out twice before it is released."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._used: set[int] = set()
-        self._next = random.SystemRandom().randrange(len(_PORTS))
-
-    def allocate(self) -> int:
-        with self._lock:
-            for _ in _PORTS:
-                port = _PORTS[self._next]
-                self._next = (self._next + 1) % len(_PORTS)
-                if port not in self._used and _is_free(port):
-                    self._used.add(port)
-                    return port
-        raise StateError(
-            "No free port for another listener on 127.0.0.1",
-            seen=f"{len(self._used)} of {len(_PORTS)} ports are used by this lab",
-            fix="stop other labs with `labkit down`",
-        )
-
-    def release(self, port: int) -> None:
-        with self._lock:
-            self._used.discard(port)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no obstacle
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-_ports = _Ports()
-
-
-def allocate_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on and that this process has not handed out.
-
-    It lies below the range of outgoing connections, so that it stays free until it is used.
-    Released ports come round again only after all others.
-
-    Raises:
-        StateError: every port is taken.
-    """
-    return _ports.allocate()
-
-
-def release_port(port: int) -> None:
-    """Give back a port whose listener is closed."""
-    _ports.release(port)
-
-
-def allocate_socket() -> str:
-    """A free ``127.0.0.1:N``."""
-    return f"127.0.0.1:{allocate_port()}"

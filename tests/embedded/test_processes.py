@@ -137,21 +137,3 @@ def test_a_record_needs_a_living_process(tmp_path):
     child.wait()
     with pytest.raises(ProcessLookupError):
         ProcessTable(tmp_path).record(child.pid, name="gone")
-
-
-def test_a_port_is_handed_out_once_until_it_is_released():
-    ports = [processes.allocate_port() for _ in range(200)]
-    assert len(set(ports)) == 200
-    assert all(20_000 <= port < 32_768 for port in ports)
-    for port in ports:
-        processes.release_port(port)
-
-
-def test_a_port_in_use_is_not_handed_out():
-    import socket
-
-    first = processes.allocate_port()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", (first + 1 - 20_000) % 12_768 + 20_000))
-        listener.listen()
-        assert processes.allocate_port() != listener.getsockname()[1]

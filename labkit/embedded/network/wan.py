@@ -23,7 +23,8 @@ from labkit.embedded.network.relay_pipes import RouteSpec
 from labkit.embedded.network.relay_process import RelayProcess
 from labkit.embedded.network.wan_config import WanConfig
 from labkit.embedded.network.watched_cluster import Address, ClusterNetwork, WatchedCluster
-from labkit.embedded.processes import ProcessTable, allocate_port, release_port
+from labkit.embedded.ports import allocate_port, release_port
+from labkit.embedded.processes import ProcessTable
 from labkit.errors import StateError
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.embedded.processes import allocate_port, release_port
+from labkit.embedded.ports import allocate_port, release_port
 
 SOCKETS = "network.labkit.dev/sockets"
 APP_SOCKETS = "network.labkit.dev/app-sockets"

@@ -14,7 +14,7 @@ from labkit.embedded.envoy.admin import EnvoyAdmin
 from labkit.embedded.envoy.bootstrap import bootstrap
 from labkit.embedded.envoy.process import arguments
 from labkit.embedded.envoy.xds import XdsServer
-from labkit.embedded.processes import allocate_port
+from labkit.embedded.ports import allocate_port
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from labkit.embedded.mesh import names, proxy
 from labkit.embedded.mesh.destination import Destination
 from labkit.embedded.mesh.topology_reader import TopologyReader
 from labkit.embedded.node.programs import Container
-from labkit.embedded.processes import allocate_port
+from labkit.embedded.ports import allocate_port
 from labkit.embedded.serving import served
 
 Object = dict[str, Any]
