@@ -12,10 +12,6 @@ from labkit.embedded.apiserver.rules.fieldsets import MEMBER, FieldSet
 from labkit.embedded.apiserver.rules.schemas import Schema
 
 _NOTHING: FieldSet = {}
-_ORDERS = 64
-"""Combinations of fields that are remembered for each type."""
-
-_Field = tuple[str, str, "_Plan"]
 
 
 class _Plan:
@@ -31,23 +27,19 @@ class _Plan:
         self.whole_map = schema.get("x-kubernetes-map-type") == "atomic"
         self.whole_list = fieldsets.list_type(schema) not in ("map", "set")
         self.given = fieldsets.given(schema)
-        self._orders: dict[tuple[str, ...], list[_Field]] = {}
+        self._names: dict[str, tuple[str, _Plan]] = {}
 
-    def fields(self, value: dict[str, Any]) -> "list[_Field]":
-        """The fields of a map in order: name, wire name, and the plan of what is below."""
-        names = tuple(value)
-        known = self._orders.get(names)
-        if known is None:
-            known = [self._field(name) for name in sorted(names)]
-            # the keys of a map are anybody's choice, and not kept
-            if len(self._orders) < _ORDERS and "properties" in self.schema:
-                self._orders[names] = known
+    def field(self, name: str) -> "tuple[str, _Plan]":
+        """The wire name of a field, and the plan of what is below it."""
+        known = self._names.get(name)
+        if known is not None:
+            return known
+        properties = self.schema.get("properties") or {}
+        if name not in properties:  # a key of a map is anybody's choice, and not kept
+            extra = self.schema.get("additionalProperties")
+            return f"f:{name}", _plan(extra) if isinstance(extra, dict) else _ANYTHING
+        known = self._names[name] = f"f:{name}", _plan(properties[name])
         return known
-
-    def _field(self, name: str) -> "_Field":
-        extra = self.schema.get("additionalProperties")
-        part = (self.schema.get("properties") or {}).get(name, extra)
-        return name, f"f:{name}", _plan(part) if isinstance(part, dict) else _ANYTHING
 
     def elements(self, value: list[Any]) -> list[tuple[str, Any]]:
         """The elements of a list under their wire names, in order."""
@@ -89,7 +81,8 @@ def wire_of_new(new: Any, schema: Schema, ignored: FieldSet) -> FieldSet:
 
 def _wire(new: Any, plan: _Plan, ignored: FieldSet) -> FieldSet:
     result: FieldSet = {}
-    for name, key, part in plan.fields(new):
+    for name in sorted(new):
+        key, part = plan.field(name)
         skipped = ignored.get(key, _NOTHING)
         if key in ignored and not skipped:
             continue
@@ -98,10 +91,9 @@ def _wire(new: Any, plan: _Plan, ignored: FieldSet) -> FieldSet:
             result[key] = _all(item, part)
         elif part.whole_map if isinstance(item, dict) else part.whole_list:
             result[key] = {}
-        elif isinstance(item, dict):
-            if below := _wire(item, part, skipped):
-                result[key] = below
-        else:
+        elif isinstance(item, dict) and (below := _wire(item, part, skipped)):
+            result[key] = below
+        elif isinstance(item, list):
             result.update(_given_list(key, item, part))
     return result
 
@@ -118,7 +110,8 @@ def _all(value: Any, plan: _Plan) -> FieldSet:
         if plan.whole_map or not value:
             return {}
         result: FieldSet = {MEMBER: {}}
-        for name, key, part in plan.fields(value):
+        for name in sorted(value):
+            key, part = plan.field(name)
             item = value[name]
             result[key] = _all(item, part) if type(item) is dict or type(item) is list else {}
         return result
