@@ -6,6 +6,7 @@ a known cloud a good sign; otherwise it is a warning.
 """
 
 import tempfile
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -46,11 +47,8 @@ Kubeconfig = Callable[[str], dict[str, Any]]
 @contextmanager
 def connected(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Connection]:
     """A connection to one cluster; its credential is in a private file meanwhile."""
-    merged = merge_kubeconfigs({cluster: kubeconfig(cluster)})
-    with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
-        path = Path(folder) / "kubeconfig"
-        write_private(path, yaml.safe_dump(merged).encode())
-        connection = Connection(path, cluster, cache_dir=Path(folder), timeout_s=ANSWER_S)
+    with _written(kubeconfig(cluster), cluster) as path:
+        connection = Connection(path, cluster, cache_dir=path.parent, timeout_s=ANSWER_S)
         try:
             yield connection
         finally:
@@ -60,15 +58,34 @@ def connected(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Connection]:
 @contextmanager
 def client(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Kubernetes]:
     """A client of one cluster; its credential is in a private file meanwhile."""
-    merged = merge_kubeconfigs({cluster: kubeconfig(cluster)})
-    with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
-        path = Path(folder) / "kubeconfig"
-        write_private(path, yaml.safe_dump(merged).encode())
-        found = Kubernetes(path, cluster, cache_dir=Path(folder))
+    with _written(kubeconfig(cluster), cluster) as path:
+        found = Kubernetes(path, cluster, cache_dir=path.parent)
         try:
             yield found
         finally:
             found.close()
+
+
+@contextmanager
+def _written(config: dict[str, Any], cluster: str) -> Iterator[Path]:
+    """A kubeconfig of one cluster in a private folder, certificates and keys as files of their own.
+
+    The official client would write them itself, once for the whole process: into the folder of
+    whoever asks first, and it is gone while others, who ask at the same time, still need it.
+    """
+    merged = merge_kubeconfigs({cluster: config})
+    with tempfile.TemporaryDirectory(prefix="labkit-") as name:
+        folder = Path(name)
+        for kind in ("cluster", "user"):
+            for number, item in enumerate(merged[f"{kind}s"]):
+                entry = item[kind] = dict(item[kind])
+                for key in [key for key in entry if key.endswith("-data") and entry[key]]:
+                    file = folder / f"{kind}-{number}-{key}"
+                    write_private(file, b64decode(entry.pop(key)))
+                    entry[key.removesuffix("-data")] = str(file)
+        path = folder / "kubeconfig"
+        write_private(path, yaml.safe_dump(merged).encode())
+        yield path
 
 
 def is_loopback(url: str) -> bool:
