@@ -101,9 +101,8 @@ class _Count:
         left = self.total - self.done - self.running
         text = f"{self.done} of {self.total} done, {self.running} running, {left} left"
         if self.finished_now and self.done < self.total:
-            mean_s = self.seconds / self.finished_now
-            rounds = -(-(self.total - self.done) // max(1, self.jobs))
-            text += f", about {math.ceil(mean_s * rounds / 60)} min"
+            mean_s = (time.monotonic() - self.started) / self.finished_now
+            text += f", about {math.ceil(mean_s * (self.total - self.done) / 60)} min"
         return text
 
 
