@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from labkit.chapters.latency import MEASUREMENT
 from labkit.clouds import TOKEN_VARIABLES, require_consent
 from labkit.errors import CheckFailed, LabkitError, StateError
 from labkit.folder import LabFolder
@@ -207,7 +208,8 @@ def _run_chapters(
         for number, chapter in enumerate(chapters, start=1):
             measures = chapter.stem in UNDISTURBED
             ahead = 0 if measures else len(chapters) - number
-            with turns.measuring() if measures else turns.working():
+            measured = (folder.root / MEASUREMENT).exists
+            with turns.measuring(measured) if measures else turns.working():
                 _run_chapter(
                     *(chapter, folder, params, timings),
                     kernels=kernels,

@@ -6,12 +6,17 @@ The system takes back what a killed process held.
 """
 
 import fcntl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 Turn = AbstractContextManager[object]
+
+LOOK_S = 0.2
+"""How often somebody looks whether a measurement is over."""
 
 STAND_ASIDE_S = 0.2
 """After measuring, so that whoever waits for that, too, comes first."""
@@ -24,8 +29,13 @@ class Turns:
         """A turn for anything that loads the machine."""
         return nullcontext()
 
-    def measuring(self) -> Turn:
-        """A turn in which nobody else works."""
+    def measuring(self, over: Callable[[], bool]) -> Turn:
+        """A turn in which nobody else works, until the measurement is over.
+
+        Args:
+            over: whether it is; what follows in the same turn is work like any other.
+        """
+        del over
         return nullcontext()
 
 
@@ -53,18 +63,35 @@ class SharedTurns(Turns):
             yield
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Keep the door shut until the room is empty, and then until the end."""
-        with self._held(self._door, fcntl.LOCK_EX), self._held(self._room, fcntl.LOCK_EX):
-            yield
+    def measuring(self, over: Callable[[], bool]) -> Iterator[None]:
+        """Keep the door shut until the room is empty, and then until it is over."""
+        with ExitStack() as inside, ExitStack() as alone:
+            alone.enter_context(self._held(self._door, fcntl.LOCK_EX))
+            room = inside.enter_context(self._held(self._room, fcntl.LOCK_EX))
+            ended = threading.Event()
+
+            def open_up() -> None:
+                while not ended.wait(LOOK_S):
+                    if over():
+                        fcntl.flock(room, fcntl.LOCK_SH)  # first: nobody else is at the room
+                        alone.close()
+                        return
+
+            looking = threading.Thread(target=open_up, name="turn", daemon=True)
+            looking.start()
+            try:
+                yield
+            finally:
+                ended.set()
+                looking.join()
         time.sleep(STAND_ASIDE_S)
 
     @contextmanager
-    def _held(self, path: Path, how: int) -> Iterator[None]:
+    def _held(self, path: Path, how: int) -> Iterator[TextIO]:
         with path.open("a") as file:
             try:
                 fcntl.flock(file, how | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._waiting()
                 fcntl.flock(file, how)
-            yield
+            yield file

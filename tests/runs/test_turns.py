@@ -12,7 +12,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from labkit.runs.turns import SharedTurns
-with SharedTurns(Path(sys.argv[1])).measuring():
+with SharedTurns(Path(sys.argv[1])).measuring(lambda: False):
     print("measuring", flush=True)
     sys.stdin.read()
 """
@@ -23,7 +23,9 @@ class Run:
 
     def __init__(self, turns, kind):
         self.has_it, self.go = threading.Event(), threading.Event()
-        self._turn = getattr(turns, kind)
+        self.over = threading.Event()
+        kinds = {"working": turns.working, "measuring": lambda: turns.measuring(self.over.is_set)}
+        self._turn = kinds[kind]
         self._thread = threading.Thread(target=self._take)
         self._thread.start()
 
@@ -82,6 +84,20 @@ def test_one_measures_at_a_time(start):
     assert second.has_it.wait(10)
 
 
+def test_when_the_measurement_is_over_others_work_and_nobody_else_measures(start):
+    first = start("measuring")
+    assert first.has_it.wait(10)
+    worker = start("working")
+    assert worker.waits()
+    first.over.set()
+    assert worker.has_it.wait(10)
+    second = start("measuring")
+    worker.ends()
+    assert second.waits()
+    first.ends()
+    assert second.has_it.wait(10)
+
+
 def test_a_killed_process_gives_its_turn_back(tmp_path, start):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
@@ -109,5 +125,5 @@ def test_who_has_to_wait_is_told_so(tmp_path, start):
 
 
 def test_alone_every_turn_comes_at_once():
-    with ALONE.working(), ALONE.measuring(), ALONE.measuring():
+    with ALONE.working(), ALONE.measuring(bool), ALONE.measuring(bool):
         pass
