@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
+from labkit.chapters.latency import MEASUREMENT
 from labkit.errors import StateError
 from labkit.folder import LabFolder
 from labkit.runs.sweep.folder import sweep_home
@@ -48,7 +49,6 @@ class Job:
         run_name: of the run folder.
         notebooks: folder of the notebooks, None for labkit's own.
         caveats: go to the run's warnings.
-        turns: folder of the turns of all that share the machine; None for nobody.
     """
 
     sweep: str
@@ -58,7 +58,6 @@ class Job:
     run_name: str
     notebooks: str | None
     caveats: tuple[str, ...]
-    turns: str | None = None
 
     @property
     def marker(self) -> str:
@@ -123,6 +122,11 @@ class Attempt:
                 stderr=log,
                 start_new_session=True,
             )
+
+    @property
+    def measured(self) -> bool:
+        """Whether its measurement is over and kept."""
+        return (self.folder / self.job.run_name / MEASUREMENT).exists()
 
     def poll(self) -> Outcome | None:
         """How it ended, None while it runs."""

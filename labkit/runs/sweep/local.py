@@ -1,13 +1,12 @@
 """Points on this machine, one after the other or several at a time.
 
-A lab is long in coming, and its point draws and cleans up when it has measured. Where the clusters
-are the lab's own and cost nothing, two points are under way at a time, and take turns: while one
-measures, the other stands still.
+A point that has measured only draws, checks and cleans up. Where the clusters are the lab's own and
+cost nothing, the next point starts beside that: its lab is long in coming, and nothing is measured
+meanwhile.
 """
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from labkit.runs.sweep.attempt import Attempt, Job, Outcome
@@ -15,8 +14,6 @@ from labkit.runs.sweep.folder import SweepFolder
 from labkit.runs.sweep.points import Point
 
 POLL_S = 0.2
-LABS = 2
-"""Labs that are up when points take turns."""
 
 
 class LocalRunner:
@@ -25,7 +22,7 @@ class LocalRunner:
     Args:
         folder: of the sweep.
         jobs: how many at the same time.
-        overlap: with one at a time, let two be under way and one measure.
+        overlap: start the next point when one has measured, not when it has ended.
     """
 
     def __init__(self, folder: SweepFolder, jobs: int, *, overlap: bool = False) -> None:
@@ -43,16 +40,11 @@ class LocalRunner:
     @property
     def free(self) -> int:
         """How many more points may be started now."""
-        return (LABS if self._takes_turns else self.jobs) - len(self._running)
-
-    @property
-    def _takes_turns(self) -> bool:
-        return self._overlap and self.jobs == 1
+        ending = sum(attempt.measured for attempt in self._running) if self._overlap else 0
+        return self.jobs - len(self._running) + min(ending, self.jobs)
 
     def start(self, point: Point, job: Job) -> None:
         """Start an attempt at a point."""
-        if self._takes_turns:
-            job = replace(job, turns=str(self._folder.root))
         self._running.append(Attempt(job, self._folder.new_attempt(point)))
 
     def wait(self, timeout_s: float) -> list[Outcome]:

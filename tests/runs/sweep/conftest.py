@@ -43,11 +43,11 @@ class Sweep:
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNELSPEC)
         nbformat.write(notebook, self.notebooks / f"{name}.ipynb")
 
-    def blocks_at(self, west):
-        """The notebook of a point sleeps until `go` is there."""
+    def blocks_at_the_second_point(self):
+        """The notebook sleeps from its second execution on, until `let_go`."""
         self.notebook(
-            f"import os, time\nwest, go = {west!r}, {str(self.go)!r}\n"
-            "while west_region == west and not os.path.exists(go): time.sleep(0.1)"
+            f"import os, time\nbegun, go = {str(self.home.root / 'begun')!r}, {str(self.go)!r}\n"
+            "while len(open(begun).readlines()) > 1 and not os.path.exists(go): time.sleep(0.1)"
         )
 
     @property
