@@ -8,7 +8,7 @@ a known cloud a good sign; otherwise it is a warning.
 import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -47,23 +47,21 @@ Kubeconfig = Callable[[str], dict[str, Any]]
 @contextmanager
 def connected(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Connection]:
     """A connection to one cluster; its credential is in a private file meanwhile."""
-    with _written(kubeconfig(cluster), cluster) as path:
-        connection = Connection(path, cluster, cache_dir=path.parent, timeout_s=ANSWER_S)
-        try:
-            yield connection
-        finally:
-            connection.close()
+    with (
+        _written(kubeconfig(cluster), cluster) as path,
+        closing(Connection(path, cluster, cache_dir=path.parent, timeout_s=ANSWER_S)) as connection,
+    ):
+        yield connection
 
 
 @contextmanager
 def client(kubeconfig: Kubeconfig, cluster: str) -> Iterator[Kubernetes]:
     """A client of one cluster; its credential is in a private file meanwhile."""
-    with _written(kubeconfig(cluster), cluster) as path:
-        found = Kubernetes(path, cluster, cache_dir=path.parent)
-        try:
-            yield found
-        finally:
-            found.close()
+    with (
+        _written(kubeconfig(cluster), cluster) as path,
+        closing(Kubernetes(path, cluster, cache_dir=path.parent)) as found,
+    ):
+        yield found
 
 
 @contextmanager
@@ -77,12 +75,12 @@ def _written(config: dict[str, Any], cluster: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="labkit-") as name:
         folder = Path(name)
         for kind in ("cluster", "user"):
-            for number, item in enumerate(merged[f"{kind}s"]):
-                entry = item[kind] = dict(item[kind])
-                for key in [key for key in entry if key.endswith("-data") and entry[key]]:
-                    file = folder / f"{kind}-{number}-{key}"
-                    write_private(file, b64decode(entry.pop(key)))
-                    entry[key.removesuffix("-data")] = str(file)
+            (item,) = merged[f"{kind}s"]
+            entry = item[kind] = dict(item[kind])
+            for key in [key for key in entry if key.endswith("-data") and entry[key]]:
+                file = folder / key.removesuffix("-data")
+                write_private(file, b64decode(entry.pop(key)))
+                entry[file.name] = str(file)
         path = folder / "kubeconfig"
         write_private(path, yaml.safe_dump(merged).encode())
         yield path

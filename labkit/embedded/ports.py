@@ -25,19 +25,15 @@ class Ports:
     """Ports handed out by this process; none is handed out twice before it is released."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Have no block: at first, and after a fork, where the blocks are the parent's."""
+        self._lock = threading.Lock()
         self._claims: list[socket.socket] = []
         self._own: list[int] = []
         self._next = 0
         self._used: set[int] = set()
-
-    def forget(self) -> None:
-        """After a fork: the blocks are the parent's."""
-        self._lock = threading.Lock()
-        self._begin()
 
     def allocate(self) -> int:
         """A free port; StateError when there is none."""
@@ -89,7 +85,7 @@ def _is_free(port: int) -> bool:
 
 
 _ports = Ports()
-os.register_at_fork(after_in_child=_ports.forget)
+os.register_at_fork(after_in_child=_ports.begin)
 
 
 def allocate_port() -> int:

@@ -11,6 +11,7 @@ when the share grows with the latency, which no client's own time does. Delibera
 pairing by time, which would guess.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -72,7 +73,7 @@ def agreement(outer_ms: pd.Series, inner_ms: pd.Series) -> Agreement:
     outer, inner = both["outer"].to_numpy(), both["inner"].to_numpy()
     added = outer - inner
     share = statistics.quantile(added, 0.5)
-    sums = _independent_sums(inner, added)
+    sums = dict(zip(QUANTILES, _quantiles_of_sums(inner, added), strict=True))
     found = {name: statistics.quantile(inner, q) for name, q in QUANTILES.items()}
     return Agreement(
         n=len(both),
@@ -84,20 +85,23 @@ def agreement(outer_ms: pd.Series, inner_ms: pd.Series) -> Agreement:
             name: _without(
                 statistics.quantile(outer, q),
                 share,
-                shift_ms=statistics.quantile(sums, q).value_ms - found[name].value_ms,
+                shift_ms=sums[name] - found[name].value_ms,
             )
             for name, q in QUANTILES.items()
         },
     )
 
 
-def _independent_sums(
+def _quantiles_of_sums(
     inner: npt.NDArray[np.float64], added: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Latencies, each with the shares of other requests: the law of the two when independent."""
+) -> list[float]:
+    """Quantiles of latencies with the shares of other requests: as if independent; NaN of none."""
+    if not len(inner):
+        return [math.nan] * len(QUANTILES)
     rng = np.random.default_rng(0)
-    rounds = -(-_SUMS // len(inner)) if len(inner) else 0
-    return np.concatenate([inner[:0], *(inner + rng.permutation(added) for _ in range(rounds))])
+    rounds = -(-_SUMS // len(inner))
+    sums = np.concatenate([inner + rng.permutation(added) for _ in range(rounds)])
+    return [float(value) for value in np.quantile(sums, list(QUANTILES.values()))]
 
 
 def _without(found: Quantile, share: Quantile, *, shift_ms: float) -> Quantile:

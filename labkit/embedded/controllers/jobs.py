@@ -63,7 +63,8 @@ class _Controller:
         failed = ("", "") if complete else job_outcomes.failure(job, pods, active)
         try:
             if failed[0] or spec.get("suspend"):
-                active = await self._delete_pods(job, active)
+                await self._delete_pods(job, active)
+                active = []
             elif count and (wait_s := job_outcomes.wait_s(pods)) > 0:
                 self.queue.add_after(key, wait_s)
             else:
@@ -78,8 +79,8 @@ class _Controller:
         if left_s is not None and not _is_over(written):
             self.queue.add_after(key, max(left_s, 0.0))
 
-    async def _delete_pods(self, job: Object, pods: list[Object]) -> list[Object]:
-        """Delete the pods of a Job that has failed or rests; returns those that are left: none."""
+    async def _delete_pods(self, job: Object, pods: list[Object]) -> None:
+        """Delete the pods of a Job that has failed or rests."""
         for pod in pods:
             namespace, name = key_of(pod)
             try:
@@ -88,7 +89,6 @@ class _Controller:
                 if error.status != 404:
                     raise
             self.recorder.normal(job, "SuccessfulDelete", f"Deleted pod: {name}")
-        return []
 
     async def _create_pod(self, job: Object) -> Object:
         namespace, name = key_of(job)

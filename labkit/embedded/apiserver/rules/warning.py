@@ -8,18 +8,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from labkit.embedded.apiserver.rules import names, podwarnings
+from labkit.embedded.apiserver.rules.cells import get
 
 Object = Mapping[str, Any]
 
-TEMPLATES: Mapping[str, tuple[str, ...]] = {
-    "apps/daemonsets": ("spec", "template"),
-    "apps/deployments": ("spec", "template"),
-    "apps/replicasets": ("spec", "template"),
-    "apps/statefulsets": ("spec", "template"),
-    "batch/cronjobs": ("spec", "jobTemplate", "spec", "template"),
-    "batch/jobs": ("spec", "template"),
-    "podtemplates": ("template",),
-    "replicationcontrollers": ("spec", "template"),
+TEMPLATES: Mapping[str, str] = {
+    "apps/daemonsets": "spec.template",
+    "apps/deployments": "spec.template",
+    "apps/replicasets": "spec.template",
+    "apps/statefulsets": "spec.template",
+    "batch/cronjobs": "spec.jobTemplate.spec.template",
+    "batch/jobs": "spec.template",
+    "podtemplates": "template",
+    "replicationcontrollers": "spec.template",
 }
 """Where the template of a pod stands, by the resource's name in storage."""
 
@@ -62,16 +63,10 @@ def _template(storage: str, obj: Object, old: Object | None) -> Iterator[str]:
     if old is None and storage in NAMING_PODS:
         yield from _name(obj, "Pod names and hostnames")
     path = TEMPLATES[storage]
-    template = _at(obj, path)
+    template = get(obj, path, {})
     if old is None or obj["metadata"].get("generation") != old["metadata"].get("generation"):
         metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-        yield from podwarnings.of_pod(metadata, spec, ".".join(path) + ".")
-
-
-def _at(obj: Object, path: tuple[str, ...]) -> Object:
-    for name in path:
-        obj = obj.get(name) or {}
-    return obj
+        yield from podwarnings.of_pod(metadata, spec, f"{path}.")
 
 
 def _service(service: Object) -> Iterator[str]:
