@@ -11,6 +11,7 @@ from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
     from labkit.runs.sweep.folder import SweepFolder
+    from labkit.runs.sweep.local import Second
     from labkit.runs.sweep.points import SweepSpec
     from labkit.runs.sweep.running import Runner, SweepResult
 
@@ -83,18 +84,25 @@ def _run(
     for note in filter(None, notes):
         typer.echo(note, err=True)
     if scheduler is None:
-        runner: Runner = LocalRunner(folder, jobs, overlap=_may_overlap(spec))
+        runner: Runner = LocalRunner(folder, jobs, second=_second(spec))
     else:
         runner = DaskRunner(folder, scheduler, jobs)
     return run_sweep(spec, folder, runner, notebooks=notebooks)
 
 
-def _may_overlap(spec: "SweepSpec") -> bool:
-    """Whether two labs may stand at the same time: each with clusters of its own, at no cost."""
+def _second(spec: "SweepSpec") -> "Second":
+    """When a second lab may be up: each has clusters of its own, at no cost.
+
+    A lab that stands still takes 4 % of a core. That is nothing to a robot's two requests a second,
+    but a load generator on two cores saw 1 to 2 ms of it.
+    """
     from labkit.lab import Lab
 
-    cloud = Lab.of(spec.points()[0].params).cloud
-    return cloud.owns_clusters and not cloud.bills
+    points = spec.points()
+    cloud = Lab.of(points[0].params).cloud
+    if cloud.bills or not cloud.owns_clusters:
+        return "never"
+    return "measured" if any(point.params.load_rate for point in points) else "standing"
 
 
 def _notes(spec: "SweepSpec", jobs: int) -> list[str]:

@@ -4,6 +4,7 @@ How clusters are created, removed and looked for is in `creating.py`, `teardown.
 """
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,7 @@ class DigitalOceanCloud:
         self._params = params
         self._folder = folder
         self._client: DigitalOcean | None = None
+        self._connecting = threading.Lock()  # the doctor asks several questions at a time
         self._records = RecordFile(folder.root, params.lab_name)
         self.linkerd_command = linkerd_command()
 
@@ -54,9 +56,10 @@ class DigitalOceanCloud:
         Raises:
             InputError: there is no token in the environment or the keyring.
         """
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
 
     def _connect(self) -> DigitalOcean:
         return connect()

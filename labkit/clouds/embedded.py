@@ -121,7 +121,8 @@ class EmbeddedCloud(DigitalOceanCloud):
 
     def quote(self) -> Quote:
         """The same arithmetic, but nothing is billed."""
-        self.start()
+        if not self.status().get("running"):
+            self.start()
         return super().quote()
 
     def charges(self) -> tuple[Charge, ...]:

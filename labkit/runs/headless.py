@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from labkit.chapters.latency import MEASUREMENT
 from labkit.clouds import TOKEN_VARIABLES, require_consent
 from labkit.errors import CheckFailed, LabkitError, StateError
 from labkit.folder import LabFolder
@@ -30,6 +31,7 @@ from labkit.runs.folder import RunFolder
 from labkit.runs.interrupting import echo, insisting, terminate_as_interrupt
 from labkit.runs.kernels import Kernels
 from labkit.runs.notebooks import execute, find_notebooks, load_papermill
+from labkit.runs.turns import ALONE, Turns
 
 CLEANUP = "99_cleanup"
 UNDISTURBED = {"10_latency"}
@@ -64,6 +66,7 @@ def run_lab(
     caveats: Sequence[str] = (),
     exercises: bool = True,
     whole: bool = True,
+    turns: Turns = ALONE,
 ) -> RunResult:
     """Run the walk.
 
@@ -77,6 +80,7 @@ def run_lab(
         exercises: run them too. Where the notebooks have solutions these are run, and must pass;
             where they have none, what the learner wrote is, and what is open is told.
         whole: with the chapters that no measurement needs.
+        turns: where other runs share the machine.
 
     Raises:
         StateError: the lab is up already, nobody agreed to its cost, or the run folder cannot be
@@ -95,6 +99,7 @@ def run_lab(
             caveats=caveats,
             exercises=exercises,
             whole=whole,
+            turns=turns,
         )
 
 
@@ -107,6 +112,7 @@ def attempt(
     caveats: Sequence[str] = (),
     exercises: bool = True,
     whole: bool = True,
+    turns: Turns = ALONE,
     prepare: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Run notebooks that are left, tear down, and write what the run has shown so far.
@@ -119,6 +125,7 @@ def attempt(
         caveats: as for `run_lab`.
         exercises: as for `run_lab`.
         whole: as for `run_lab`, which chose the notebooks by it; kept for who resumes.
+        turns: as for `run_lab`.
         prepare: brings the lab to the end of the chapter before.
     """
     checkpoints = folder.checkpoints
@@ -130,19 +137,26 @@ def attempt(
         try:
             checkpoints.begin(caveats, exercises=exercises, whole=whole)
             prepare()
-            _run_chapters(chapters, folder, params, timings, exercises=exercises)
+            _run_chapters(chapters, folder, params, timings, exercises=exercises, turns=turns)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
             error = caught
             log(folder, f"✘ {str(caught) or 'interrupted'}")
         finally:
             if not keep:
-                teardown = _tear_down(params, folder)
+                teardown = _tear_down(params, folder, turns)
     error = error or _teardown_problem(teardown, folder)
     with suppress(OSError):
         at = next((path.stem for path in chapters if path.stem not in checkpoints.read()), None)
         told = None if error is None else str(error).partition("\n")[0] or "interrupted"
         checkpoints.end(notebook=at if error else None, error=told)
-    content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
+    with turns.working():
+        content = summary.build(folder, params, timings=timings, teardown=teardown, error=error)
+        _write_down(folder, params, content)
+    return RunResult(folder.root, content, error)
+
+
+def _write_down(folder: RunFolder, params: Params, content: dict[str, Any]) -> None:
+    """Summary, receipt and report, as far as the disk permits."""
     meter = Lab.of(params).meter
     with suppress(OSError):
         meter.take_over(receipt.items(folder))
@@ -151,7 +165,6 @@ def attempt(
         receipt.write(folder, meter.read())
         folder.summary.write_text(json.dumps(content, indent=1))
         report.write(folder, content)
-    return RunResult(folder.root, content, error)
 
 
 def to_run(notebooks: Path, *, keep: bool, drills: bool, whole: bool) -> list[Path]:
@@ -183,18 +196,26 @@ def _run_chapters(
     timings: dict[str, float],
     *,
     exercises: bool,
+    turns: Turns,
 ) -> None:
     if not chapters:
         return
     with Kernels(chapters[0].parent) as kernels:
-        kernels.warm_up()
-        load_papermill()
-        kernels.prepare(1)
+        with turns.working():
+            kernels.warm_up()
+            load_papermill()
+            kernels.prepare(1)
         for number, chapter in enumerate(chapters, start=1):
-            ahead = 0 if chapter.stem in UNDISTURBED else len(chapters) - number
-            _run_chapter(
-                chapter, folder, params, timings, kernels=kernels, ahead=ahead, exercises=exercises
-            )
+            measures = chapter.stem in UNDISTURBED
+            ahead = 0 if measures else len(chapters) - number
+            measured = (folder.root / MEASUREMENT).exists
+            with turns.measuring(measured) if measures else turns.working():
+                _run_chapter(
+                    *(chapter, folder, params, timings),
+                    kernels=kernels,
+                    ahead=ahead,
+                    exercises=exercises,
+                )
 
 
 def _run_chapter(
@@ -267,11 +288,11 @@ def known_secrets(params: Params) -> dict[str, str]:
     return {secret: "***" for secret in found if len(secret) >= SECRET_LENGTH}
 
 
-def _tear_down(params: Params, folder: RunFolder) -> dict[str, Any]:
+def _tear_down(params: Params, folder: RunFolder, turns: Turns) -> dict[str, Any]:
     log(folder, "▶ teardown")
     started = time.monotonic()
     try:
-        with insisting(lambda line: log(folder, line)):
+        with insisting(lambda line: log(folder, line)), turns.working():
             result: dict[str, Any] = Lab.of(params).tear_down()
     except (LabkitError, KeyboardInterrupt) as caught:
         interrupted = StateError("The teardown was interrupted", fix=_again(folder))

@@ -49,6 +49,7 @@ class Job:
         run_name: of the run folder.
         notebooks: folder of the notebooks, None for labkit's own.
         caveats: go to the run's warnings.
+        turns: folder of the turns of all that share the machine; None for nobody.
     """
 
     sweep: str
@@ -58,6 +59,7 @@ class Job:
     run_name: str
     notebooks: str | None
     caveats: tuple[str, ...]
+    turns: str | None = None
 
     @property
     def marker(self) -> str:

@@ -16,9 +16,9 @@ from labkit.errors import LabkitError
 from labkit.folder import LabFolder
 from labkit.handouts.materials import NOTEBOOKS
 from labkit.params import Params
-from labkit.runs.headless import run_lab
 from labkit.runs.sweep.attempt import Job
 from labkit.runs.sweep.folder import MARK, write_whole
+from labkit.runs.turns import ALONE, SharedTurns
 
 WATCH_INTERVAL_S = 0.5
 
@@ -29,6 +29,9 @@ def main() -> int:
     job = Job.from_json(file.read_text())
     _watch(os.getppid())
     params = Params(**job.params)
+    turns = SharedTurns(Path(job.turns), _waits) if job.turns else ALONE
+    with turns.working():
+        from labkit.runs.headless import run_lab  # two seconds
     result = run_lab(
         params,
         runs=file.parent,
@@ -36,6 +39,7 @@ def main() -> int:
         name=job.run_name,
         caveats=job.caveats,
         exercises=False,
+        turns=turns,
         whole=False,  # the rest takes time, and another thing than distances is learned
     )
     if isinstance(result.error, KeyboardInterrupt):
@@ -53,6 +57,11 @@ def main() -> int:
     }
     write_whole(result.folder / MARK, json.dumps(mark, indent=1))
     return 0
+
+
+def _waits() -> None:
+    sys.stdout.write("waiting for its turn\n")
+    sys.stdout.flush()
 
 
 def _watch(parent: int) -> None:

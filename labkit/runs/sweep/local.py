@@ -1,19 +1,23 @@
 """Points on this machine, one after the other or several at a time.
 
-A point that has measured only draws, checks and cleans up. Where the clusters are the lab's own and
-cost nothing, the next point starts beside that: its lab is long in coming, and nothing is measured
-meanwhile.
+A lab is long in coming, and its point draws and cleans up when it has measured. Where the clusters
+are the lab's own and cost nothing, two points are under way, and take turns: while one measures,
+the other stands still.
 """
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from labkit.runs.sweep.attempt import Attempt, Job, Outcome
 from labkit.runs.sweep.folder import SweepFolder
 from labkit.runs.sweep.points import Point
 
 POLL_S = 0.2
+Second = Literal["never", "measured", "standing"]
+"""When a second lab may be up: never, beside one that has measured, or also beside one that does."""
 
 
 class LocalRunner:
@@ -22,12 +26,12 @@ class LocalRunner:
     Args:
         folder: of the sweep.
         jobs: how many at the same time.
-        overlap: start the next point when one has measured, not when it has ended.
+        second: with one at a time, when a second one may be under way.
     """
 
-    def __init__(self, folder: SweepFolder, jobs: int, *, overlap: bool = False) -> None:
+    def __init__(self, folder: SweepFolder, jobs: int, *, second: Second = "never") -> None:
         self._folder = folder
-        self._overlap = overlap
+        self._second = second if jobs == 1 else "never"
         self.jobs = jobs
         self._running: list[Attempt] = []
         self._read: dict[Path, int] = {}
@@ -40,11 +44,17 @@ class LocalRunner:
     @property
     def free(self) -> int:
         """How many more points may be started now."""
-        ending = sum(attempt.measured for attempt in self._running) if self._overlap else 0
-        return self.jobs - len(self._running) + min(ending, self.jobs)
+        free = self.jobs - len(self._running)
+        if self._second == "standing":
+            return free + 1
+        if self._second == "measured":
+            return free + min(1, sum(attempt.measured for attempt in self._running))
+        return free
 
     def start(self, point: Point, job: Job) -> None:
         """Start an attempt at a point."""
+        if self._second != "never":
+            job = replace(job, turns=str(self._folder.root))
         self._running.append(Attempt(job, self._folder.new_attempt(point)))
 
     def wait(self, timeout_s: float) -> list[Outcome]:

@@ -91,19 +91,16 @@ class _Count:
 
     total: int
     done: int
-    jobs: int
     started: float
     finished_now: int = 0
     running: int = 0
-    seconds: float = 0.0
 
     def __str__(self) -> str:
         left = self.total - self.done - self.running
         text = f"{self.done} of {self.total} done, {self.running} running, {left} left"
         if self.finished_now and self.done < self.total:
-            mean_s = self.seconds / self.finished_now
-            rounds = -(-(self.total - self.done) // max(1, self.jobs))
-            text += f", about {math.ceil(mean_s * rounds / 60)} min"
+            mean_s = (time.monotonic() - self.started) / self.finished_now
+            text += f", about {math.ceil(mean_s * (self.total - self.done) / 60)} min"
         return text
 
 
@@ -123,7 +120,7 @@ def run_sweep(
         _say(f"✔ {path.name} had finished already")
     done = folder.done()
     queue = [point for point in points if point.digest not in done]
-    count = _Count(len(points), len(points) - len(queue), runner.jobs, time.monotonic())
+    count = _Count(len(points), len(points) - len(queue), time.monotonic())
     if queue:
         _say(f"sweep {folder.id}: {count}; folder {folder.root}")
     lead = _Lead(folder, runner, count, notebooks)
@@ -189,7 +186,6 @@ class _Lead:
             self._in_a_row = 0
             count.done += 1
             count.finished_now += 1
-            count.seconds += outcome.seconds
             _say(f"✔ {outcome.point} ({outcome.seconds:.0f} s): {count}")
         else:
             self._in_a_row += 1

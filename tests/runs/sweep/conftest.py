@@ -14,7 +14,7 @@ PAIRS = ("ams3-fra1", "nyc1-lon1")
 FILE = """\
 pairs: [[ams3, fra1], [nyc1, lon1]]
 seed: 1
-params: {measure_seconds: 5, warmup_seconds: 0}
+params: {measure_seconds: 5, warmup_seconds: 0, load_rate: 0}
 """
 
 
@@ -43,11 +43,11 @@ class Sweep:
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=KERNELSPEC)
         nbformat.write(notebook, self.notebooks / f"{name}.ipynb")
 
-    def blocks_at_the_second_point(self):
-        """The notebook sleeps from its second execution on, until `let_go`."""
+    def blocks_at(self, west):
+        """The notebook of a point sleeps until `go` is there."""
         self.notebook(
-            f"import os, time\nbegun, go = {str(self.home.root / 'begun')!r}, {str(self.go)!r}\n"
-            "while len(open(begun).readlines()) > 1 and not os.path.exists(go): time.sleep(0.1)"
+            f"import os, time\nwest, go = {west!r}, {str(self.go)!r}\n"
+            "while west_region == west and not os.path.exists(go): time.sleep(0.1)"
         )
 
     @property

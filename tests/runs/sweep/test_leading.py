@@ -1,9 +1,12 @@
 """What a sweep does with the outcomes of its points; the runner here decides them at once."""
 
+import itertools
 import json
+from types import SimpleNamespace
 
 from labkit.errors import StateError
 from labkit.params import Params
+from labkit.runs.sweep import running
 from labkit.runs.sweep.attempt import Outcome
 from labkit.runs.sweep.folder import MARK, SweepFolder
 from labkit.runs.sweep.points import SweepSpec
@@ -81,7 +84,9 @@ def led(tmp_path, *fates, jobs=1):
     return run_sweep(SPEC, folder, runner), runner
 
 
-def test_every_point_is_started_once_in_the_order_of_the_plan(tmp_path, capsys):
+def test_every_point_is_started_once_in_the_order_of_the_plan(tmp_path, capsys, monkeypatch):
+    a_minute_each = itertools.count(step=60).__next__
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=a_minute_each))
     result, runner = led(tmp_path)
     assert runner.started == [point.name for point in SPEC.points()]
     assert (result.left, result.failed, runner.closed) == (0, {}, True)
