@@ -17,7 +17,7 @@ from labkit.runs.sweep.points import Point
 
 POLL_S = 0.2
 Second = Literal["never", "measured", "standing"]
-"""When a second lab may be up: never, beside one that has measured, or also beside one that does."""
+"""When a second lab may be up: never, beside one that has measured, or while one does."""
 
 
 class LocalRunner:
