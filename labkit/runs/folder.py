@@ -13,6 +13,7 @@
 import json
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -85,6 +86,11 @@ class RunFolder:
         """The log of the run."""
         return self.root / RUN_LOG
 
+    def say(self, line: str) -> None:
+        """Write a line into the log, with its UTC time."""
+        with suppress(OSError), self.log.open("a") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
+
     @property
     def summary(self) -> Path:
         """The figures, for programs."""
@@ -110,3 +116,10 @@ def versions() -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         **found,
     }
+
+
+def short(path: Path) -> str:
+    """A path as a person would type it here."""
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -12,23 +12,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from labkit.chapters.latency import MEASUREMENT
-from labkit.clouds import TOKEN_VARIABLES, require_consent
+from labkit.clouds import require_consent
 from labkit.errors import CheckFailed, LabkitError, StateError
 from labkit.folder import LabFolder
 from labkit.handouts import cells
 from labkit.handouts.materials import NOTEBOOKS
 from labkit.lab import Lab
 from labkit.params import Params, to_papermill
-from labkit.runs import receipt, report, summary
-from labkit.runs.folder import RunFolder
-from labkit.runs.interrupting import echo, insisting, terminate_as_interrupt
+from labkit.runs import ending, hiding, receipt, report, summary
+from labkit.runs.folder import RunFolder, short
+from labkit.runs.interrupting import echo, terminate_as_interrupt
 from labkit.runs.kernels import Kernels
 from labkit.runs.notebooks import execute, find_notebooks, load_papermill
 from labkit.runs.turns import ALONE, Turns
@@ -36,10 +33,6 @@ from labkit.runs.turns import ALONE, Turns
 CLEANUP = "99_cleanup"
 UNDISTURBED = {"10_latency"}
 """Nothing is started beside these: they measure."""
-
-SECRET_LENGTH = 8
-"""Shorter values are no tokens, and replacing them would garble a notebook."""
-
 
 @dataclass(frozen=True)
 class RunResult:
@@ -140,11 +133,11 @@ def attempt(
             _run_chapters(chapters, folder, params, timings, exercises=exercises, turns=turns)
         except (LabkitError, KeyboardInterrupt, OSError) as caught:
             error = caught
-            log(folder, f"✘ {str(caught) or 'interrupted'}")
+            folder.say(f"✘ {str(caught) or 'interrupted'}")
         finally:
             if not keep:
-                teardown = _tear_down(params, folder, turns)
-    error = error or _teardown_problem(teardown, folder)
+                teardown = ending.tear_down(params, folder, turns)
+    error = error or ending.problem(teardown, folder)
     with suppress(OSError):
         at = next((path.stem for path in chapters if path.stem not in checkpoints.read()), None)
         told = None if error is None else str(error).partition("\n")[0] or "interrupted"
@@ -229,13 +222,13 @@ def _run_chapter(
     exercises: bool,
 ) -> None:
     started = time.monotonic()
-    log(folder, f"▶ {chapter.stem}")
+    folder.say(f"▶ {chapter.stem}")
     try:
         execute(
             chapter,
             folder.root / "notebooks" / chapter.name,
             parameters=to_papermill(params),
-            hide=lambda: hidden_paths(params, folder.root) | known_secrets(params),
+            hide=lambda: hiding.paths(params, folder.root) | hiding.secrets(params),
             kernels=kernels,
             ahead=ahead,
             exercises=exercises,
@@ -245,7 +238,7 @@ def _run_chapter(
     if exercises:
         _require_solved(chapter, folder)
     folder.checkpoints.keep(chapter, timings[chapter.stem])
-    log(folder, f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
+    folder.say(f"✔ {chapter.stem} ({timings[chapter.stem]:.1f} s)")
 
 
 def _require_solved(notebook: Path, folder: RunFolder) -> None:
@@ -263,70 +256,6 @@ def _require_solved(notebook: Path, folder: RunFolder) -> None:
                 )
 
 
-def hidden_paths(params: Params, run_folder: Path) -> dict[str, str]:
-    """Paths of this machine and what stands for them in a kept notebook."""
-    lab_folder = LabFolder.of(params.lab_name).root
-    places = {
-        str(run_folder): f"runs/{run_folder.name}",
-        str(lab_folder): f"~/.labkit/{params.lab_name}",
-        str(NOTEBOOKS.parent): ".",
-        str(Path(sys.prefix)): ".venv",
-        str(Path.home()): "~",
-    }
-    # a home that is the root folder (some containers) would hide every slash
-    return {path: text for path, text in places.items() if path != "/"}
-
-
-def known_secrets(params: Params) -> dict[str, str]:
-    """Secrets of this lab by value, and what stands for them in a kept notebook."""
-    found = [os.environ.get(name, "") for name in TOKEN_VARIABLES]
-    found += Lab.of(params).cloud.secrets()
-    with suppress(OSError, yaml.YAMLError):
-        content = yaml.safe_load(LabFolder.of(params.lab_name).kubeconfig.read_text())
-        for user in content["users"]:
-            found += [user["user"].get(key, "") for key in ("token", "client-key-data")]
-    return {secret: "***" for secret in found if len(secret) >= SECRET_LENGTH}
-
-
-def _tear_down(params: Params, folder: RunFolder, turns: Turns) -> dict[str, Any]:
-    log(folder, "▶ teardown")
-    started = time.monotonic()
-    try:
-        with insisting(lambda line: log(folder, line)), turns.working():
-            result: dict[str, Any] = Lab.of(params).tear_down()
-    except (LabkitError, KeyboardInterrupt) as caught:
-        interrupted = StateError("The teardown was interrupted", fix=_again(folder))
-        error = caught if isinstance(caught, LabkitError) else interrupted
-        log(folder, f"✘ teardown: {error}")
-        return {"processes_left": _processes(params), "leftovers": None, "error": str(error)}
-    log(folder, f"✔ teardown ({time.monotonic() - started:.1f} s)")
-    return result
-
-
-def _again(folder: RunFolder) -> str:
-    return f"run `labkit down --from-run {short(folder.root)}` until it succeeds"
-
-
-def _processes(params: Params) -> list[Any]:
-    with suppress(LabkitError):
-        return list(Lab.of(params).cloud.status()["processes"])
-    return []
-
-
-def _teardown_problem(teardown: dict[str, Any], folder: RunFolder) -> LabkitError | None:
-    """What the teardown could not end: a run that leaves something behind has failed."""
-    if "error" in teardown:
-        return StateError("The teardown failed", seen=teardown["error"], fix=_again(folder))
-    left = [*(teardown.get("leftovers") or []), *(teardown.get("processes_left") or [])]
-    if not left:
-        return None
-    return StateError(
-        "The teardown left something behind",
-        seen=", ".join(map(str, left)),
-        fix=_again(folder),
-    )
-
-
 @contextmanager
 def _environment(folder: RunFolder, params: Params) -> Iterator[None]:
     """Tell the kernels that nobody watches, where results go, and what was agreed to."""
@@ -342,18 +271,5 @@ def _environment(folder: RunFolder, params: Params) -> Iterator[None]:
         os.environ.update(before)
 
 
-def log(folder: RunFolder, line: str) -> None:
-    """A line for the run's log, with its UTC time."""
-    with suppress(OSError), folder.log.open("a") as log:
-        log.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
-
-
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
-
-
-def short(path: Path) -> str:
-    """A path as a person would type it here."""
-    with suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)

@@ -18,8 +18,8 @@ from labkit.handouts.materials import NOTEBOOKS
 from labkit.lab import Lab
 from labkit.params import LoadedParams, Params
 from labkit.runs.checkpoints import Attempt, Checkpoint, digest, now
-from labkit.runs.folder import RunFolder
-from labkit.runs.headless import RunResult, attempt, log, short, to_run
+from labkit.runs.folder import RunFolder, short
+from labkit.runs.headless import RunResult, attempt, to_run
 from labkit.runs.reading import is_run
 
 
@@ -124,15 +124,15 @@ def resume_run(
         folder.checkpoints.restore(point, through={path.stem for path in through})
 
         def prepare() -> None:
-            log(folder, f"▶ resumed at {first or 'the teardown'}")
+            folder.say(f"▶ resumed at {first or 'the teardown'}")
             last = _last_chapter(through)
             if last is not None and left and catch_up.needs_clusters(left[0].stem[:2]):
-                log(folder, f"… bringing the lab to the end of chapter {last}")
+                folder.say(f"… bringing the lab to the end of chapter {last}")
                 catch_up.do_until(lab, catch_up.FIRST)
                 catch_up.heal_drills(lab)  # of a notebook that was cut off
                 catch_up.do_until(lab, last, anew=False)
                 folder.checkpoints.restore_facts(point)  # as the run's own notebooks saw them
-                log(folder, f"✔ the lab is at the end of chapter {last}")
+                folder.say(f"✔ the lab is at the end of chapter {last}")
 
         return attempt(
             folder,

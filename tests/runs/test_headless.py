@@ -13,7 +13,6 @@ import pytest
 
 from labkit.folder import LabFolder
 from labkit.params import Params
-from labkit.runs.headless import hidden_paths, known_secrets
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -150,25 +149,3 @@ def test_a_folder_without_notebooks_is_refused_before_anything_starts(home):
     assert done.returncode == 1
     assert "There are no notebooks" in done.stderr
     assert not (home.root / "runs").exists()
-
-
-def test_secrets_of_a_lab_are_known_by_value(tmp_path, monkeypatch):
-    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "an-account-token")
-    folder = LabFolder.of("demo")
-    folder.prepare()
-    assert known_secrets(Params()) == {"an-account-token": "***"}
-    users = [{"user": {"token": "tok-of-west"}}, {"user": {"client-key-data": "a2V5LW9mLWVhc3Q="}}]
-    folder.kubeconfig.write_text(json.dumps({"users": users}))
-    assert set(known_secrets(Params())) == {"an-account-token", "tok-of-west", "a2V5LW9mLWVhc3Q="}
-    folder.kubeconfig.write_text("{")
-    assert set(known_secrets(Params())) == {"an-account-token"}
-    folder.cloud_state.mkdir()
-    (folder.cloud_state / "token").write_text("of-the-embedded-cloud\n")
-    assert set(known_secrets(Params())) == {"an-account-token", "of-the-embedded-cloud"}
-
-
-def test_a_home_that_is_the_root_folder_hides_no_slash(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", "/")
-    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
-    assert "/" not in hidden_paths(Params(), tmp_path / "runs" / "r")
