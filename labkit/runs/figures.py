@@ -14,6 +14,7 @@ from labkit.rtt import Rtt, rtt
 from labkit.runs.reading import KeptRun
 
 NOT_MEASURED = "not measured"
+NOT_ENOUGH = "not enough samples"
 QUANTILES = ("p50", "p95", "p99")
 
 
@@ -52,7 +53,7 @@ class Figure:
             high = "∞" if self.high is None else f"{self.high:g}"
             return NOT_MEASURED if self.low is None else f"in ({self.low:g}, {high}] {self.unit}"
         if self.value is None:
-            return NOT_MEASURED
+            return NOT_ENOUGH if self.n else NOT_MEASURED
         return f"{self.value:.1f} {self.unit}"
 
     @property
@@ -212,7 +213,7 @@ def _quantile(name: str, found: Any, *, source: str, vantage: str) -> Figure:
         n=count(found, "n"),
         source=f"{source}, single requests",
         vantage=vantage,
-        note=f"not enough samples, needs {needed}" if value is None and needed else "",
+        note=f"needs {needed}" if value is None and needed else "",
     )
 
 

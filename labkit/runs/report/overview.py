@@ -19,6 +19,7 @@ from labkit.latency.schema import REQUESTS
 from labkit.latency.summarising import summarise
 from labkit.rtt import REGIONS, floor_ms
 from labkit.runs.figures import (
+    NOT_ENOUGH,
     Figure,
     known_way,
     mean_of,
@@ -125,7 +126,9 @@ def _readable(run: KeptRun) -> tuple[Path, ...]:
 def _interval(row: Mapping[Hashable, Any], name: str) -> str:
     value, low, high = (float(row[f"{name}{end}_ms"]) for end in ("", "_low", "_high"))
     if not math.isfinite(value):
-        return "not enough samples"
+        return NOT_ENOUGH
+    if math.isnan(low) and math.isnan(high):
+        return f"{value:.1f}"
     ends = ("?" if math.isnan(end) else f"{end:.1f}" for end in (low, high))
     return f"{value:.1f} [{', '.join(ends)}]"
 
