@@ -21,9 +21,10 @@ with SharedTurns(Path(sys.argv[1])).measuring(lambda: False):
 class Run:
     """A thread that takes a turn, and keeps it until it is let go."""
 
-    def __init__(self, turns, kind):
-        self.has_it, self.go = threading.Event(), threading.Event()
-        self.over = threading.Event()
+    def __init__(self, folder, kind):
+        self.told, self.has_it = threading.Event(), threading.Event()
+        self.go, self.over = threading.Event(), threading.Event()
+        turns = SharedTurns(folder, self.told.set)
         kinds = {"working": turns.working, "measuring": lambda: turns.measuring(self.over.is_set)}
         self._turn = kinds[kind]
         self._thread = threading.Thread(target=self._take)
@@ -47,7 +48,7 @@ def start(tmp_path):
     running = []
 
     def begin(kind):
-        running.append(Run(SharedTurns(tmp_path), kind))
+        running.append(Run(tmp_path, kind))
         return running[-1]
 
     yield begin
@@ -64,6 +65,7 @@ def test_who_measures_waits_for_all_who_work_and_nobody_begins_meanwhile(start):
     assert one.has_it.wait(10)
     assert other.has_it.wait(10)
     measuring = start("measuring")
+    assert measuring.told.wait(10), "it waits for the two"
     late = start("working")
     one.ends()
     assert measuring.waits()
@@ -113,15 +115,14 @@ def test_a_killed_process_gives_its_turn_back(tmp_path, start):
     assert waiting.has_it.wait(10)
 
 
-def test_who_has_to_wait_is_told_so(tmp_path, start):
+def test_who_has_to_wait_is_told_so(start):
     measuring = start("measuring")
     assert measuring.has_it.wait(10)
-    told = threading.Event()
-    waiting = Run(SharedTurns(tmp_path, told.set), "working")
-    assert told.wait(10)
+    waiting = start("working")
+    assert waiting.told.wait(10)
     measuring.ends()
     assert waiting.has_it.wait(10)
-    waiting.ends()
+    assert not measuring.told.is_set()
 
 
 def test_alone_every_turn_comes_at_once():
