@@ -34,6 +34,7 @@ CLEANUP = "99_cleanup"
 UNDISTURBED = {"10_latency"}
 """Nothing is started beside these: they measure."""
 
+
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended.

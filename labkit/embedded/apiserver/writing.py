@@ -38,6 +38,8 @@ async def _read(backend: Backend, call: Call) -> Object:
     accepted(call.request)
     preparing.check_options(call)
     obj = await preparing.read_object(call)
+    if call.resource.crd is not None and not obj.get("kind"):  # no Go type to take it from
+        raise status.bad_request("Object 'Kind' is missing in 'object has no kind field '")
     strategies.set_type(obj, call)
     strategies.set_place(obj, call)
     return preparing.clean(backend, call, obj)

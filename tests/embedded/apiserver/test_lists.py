@@ -91,6 +91,9 @@ async def test_a_definition_is_served_with_its_schema_until_it_is_deleted(kube: 
     with pytest.raises(KubeError) as refused:
         await kube.create(LINKS, bad | {"apiVersion": "lab.example.com/v1", "kind": "Link"})
     assert refused.value.status == 422
+    with pytest.raises(KubeError, match="Object 'Kind' is missing in") as refused:
+        await kube.create(LINKS, {"apiVersion": "lab.example.com/v1", "metadata": {"name": "x"}})
+    assert refused.value.status == 400
     resources = await kube.get("/apis/lab.example.com/v1")
     assert [entry["name"] for entry in resources["resources"]] == ["links"]
     await kube.delete(f"{CRDS}/links.lab.example.com")
