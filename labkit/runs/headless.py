@@ -205,7 +205,10 @@ def _run_chapters(
             measured = (folder.root / MEASUREMENT).exists
             with turns.measuring(measured) if measures else turns.working():
                 _run_chapter(
-                    *(chapter, folder, params, timings),
+                    chapter,
+                    folder,
+                    params,
+                    timings,
                     kernels=kernels,
                     ahead=ahead,
                     exercises=exercises,
