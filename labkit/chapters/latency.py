@@ -55,8 +55,9 @@ def measure(lab: LabContext) -> Step:
         # Before the warm-up: what takes seconds to start must not do so while it is counted.
         with _tapping(lab) as (tapping, behind):
             _pause(params.warmup_seconds, "warm-up, not counted", shown)
-            started = time.time()
+            started, before = time.time(), lab.cloud.core_times()
             _pause(params.measure_seconds, "sampling", shown)
+            after = lab.cloud.core_times()
         requests, passed_on = tapping.result(), behind.result()
         ended = time.time()
         # What viz need not be waited for comes first: its next scrape is up to 10 s away.
@@ -93,6 +94,7 @@ def measure(lab: LabContext) -> Step:
         "golden": [vars(row) for row in golden],
         "lasting": [vars(row) for row in lasting],
         "wan": wan,
+        "machine": after.since(before) if before and after else None,
     }
     (lab.results / MEASUREMENT).write_text(json.dumps(facts, indent=1))
     from labkit.chapters import latency_figures

@@ -25,6 +25,8 @@ from labkit.latency.statistics import Mean
 from labkit.rtt import Rtt, rtt
 
 SMALL_N = 20
+BUSY_SHARE, STOLEN_SHARE = 0.5, 0.02
+"""Shares of the cores' time from which the program warns; a lab alone on two cores needs 0.15."""
 LATE_SHARE = 0.01
 """Share of late sends from which the program warns."""
 
@@ -42,6 +44,7 @@ class Measurement:
         self.lasting = [Golden(**row) for row in facts["lasting"]]
         self.regions = dict(lab.regions)
         self.wan: dict[str, Any] = facts.get("wan") or {}
+        self.machine: dict[str, float] = facts.get("machine") or {}
         live = self.wan.get("given_rtt_ms")
         given = lab.params.wan_rtt_ms if live is None else live
         self.rtt: Rtt = rtt(self.regions[WEST], self.regions[EAST], override_ms=given)
@@ -173,6 +176,7 @@ def _warnings(
 ) -> list[str]:
     """What a reader must be told, raised by the program."""
     warnings = histogram.artefacts(buckets) + _wan_warnings(found.wan)
+    warnings += machine_warnings(found.machine)
     for vantage in (SOURCE, GATEWAY):
         warnings += interruptions(found.series(vantage), vantage=vantage.name)
     named = {"viz mean west→east": source.value_ms}
@@ -207,6 +211,22 @@ def _wan_warnings(wan: dict[str, Any]) -> list[str]:
         now = f"{wan['rtt_ms']:g} ms, jitter {wan['jitter_ms']:g} ms, loss {wan['loss']:g}"
         return [f"the WAN is not as the parameters ask, it was set to {now}"]
     return []
+
+
+def machine_warnings(machine: dict[str, float]) -> list[str]:
+    """What else this machine did while it sampled, where the clusters share its cores."""
+    warnings = []
+    if machine.get("busy", 0.0) >= BUSY_SHARE:
+        warnings.append(
+            f"this machine was {machine['busy']:.0%} busy while sampling"
+            f" ({machine['cores']:g} cores): latencies hold waiting for a core"
+        )
+    if machine.get("stolen", 0.0) >= STOLEN_SHARE:
+        warnings.append(
+            f"this machine's host took {machine['stolen']:.0%} of its cores' time while sampling:"
+            " latencies hold that, too"
+        )
+    return warnings
 
 
 def _clock(time_s: float) -> str:

@@ -16,6 +16,7 @@ from labkit.clients.lab_tags import lab_tags
 from labkit.clients.releases import linkerd_command
 from labkit.clouds import account, charges, commands
 from labkit.clouds.audit import Audit, audit
+from labkit.clouds.cores import CoreTimes
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.creating import Creation
 from labkit.clouds.interface import ClusterFacts, Report
@@ -156,6 +157,10 @@ class DigitalOceanCloud:
 
     def wan(self) -> WanControl | None:
         """None: the network is a real one."""
+        return None
+
+    def core_times(self) -> CoreTimes | None:
+        """None: nodes are machines of their own."""
         return None
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:

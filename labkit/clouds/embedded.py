@@ -13,6 +13,7 @@ from labkit.clients.digitalocean import DigitalOcean
 from labkit.clients.wan import WanApi
 from labkit.clouds import commands, machine
 from labkit.clouds.audit import Audit
+from labkit.clouds.cores import CoreTimes, core_times
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.digitalocean import DigitalOceanCloud
 from labkit.clouds.embedded_wan import EmbeddedWan
@@ -61,6 +62,10 @@ class EmbeddedCloud(DigitalOceanCloud):
             pair = (self._params.west_region, self._params.east_region)
             self._wan_control = EmbeddedWan(WanApi(**self._door()), pair)
         return self._wan_control
+
+    def core_times(self) -> CoreTimes:
+        """This machine's: everything runs on it."""
+        return core_times()
 
     def _door(self) -> dict[str, Any]:
         """Endpoint, authority and token of the running cloud."""

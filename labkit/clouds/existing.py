@@ -13,6 +13,7 @@ from labkit.clients.installed import Installed
 from labkit.clients.releases import linkerd_command
 from labkit.clouds import commands, contexts
 from labkit.clouds.audit import Audit
+from labkit.clouds.cores import CoreTimes
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.interface import ClusterFacts, Report
 from labkit.clouds.prerequisites import Prerequisite
@@ -84,6 +85,10 @@ class ExistingCloud:
 
     def wan(self) -> WanControl | None:
         """None: the network is a real one."""
+        return None
+
+    def core_times(self) -> CoreTimes | None:
+        """None: nobody knows where the nodes are."""
         return None
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from labkit.clouds.audit import Audit
+from labkit.clouds.cores import CoreTimes
 from labkit.clouds.costs import Charge, Quote
 from labkit.clouds.prerequisites import Prerequisite
 from labkit.clouds.wan import WanControl
@@ -64,6 +65,9 @@ class Cloud(Protocol):
 
     def wan(self) -> WanControl | None:
         """The network between the regions, None where it is a real one that nobody can set."""
+
+    def core_times(self) -> CoreTimes | None:
+        """The cores that both clusters and this program share, None where they have their own."""
 
     def kubeconfig(self, cluster: str) -> dict[str, Any]:
         """The kubeconfig of one cluster, with one cluster, user and context."""
