@@ -85,7 +85,7 @@ STORIES = {
             **SERVER,
             "livenessProbe": {"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1},
         },
-        "Running",
+        "web",  # Running and CrashLoopBackOff take turns
         [
             *STARTED,
             ("Warning", "Unhealthy", f"Liveness probe failed: {PROBED}"),
