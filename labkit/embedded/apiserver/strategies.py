@@ -5,7 +5,7 @@ owns status. Rules about values live in `rules`, rules about other objects in `a
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from labkit.embedded.apiserver import allocation, status
@@ -18,6 +18,7 @@ from labkit.embedded.apiserver.users import User
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
+_NAMES_TRIED = 8
 _NAME_LIMIT = 63
 
 _SERVER_OWNED = (
@@ -144,13 +145,24 @@ def generate_name(prefix: str) -> str:
     return prefix[: _NAME_LIMIT - _SUFFIX_LENGTH] + "".join(letters)
 
 
-def prepare_create(obj: Object, resource: Resource, user: User) -> None:
+def _free_name(prefix: str, is_taken: Callable[[str], bool]) -> str:
+    """A generated name; another one, a few times, where somebody has it."""
+    for _ in range(_NAMES_TRIED):
+        name = generate_name(prefix)
+        if not is_taken(name):
+            break
+    return name
+
+
+def prepare_create(
+    obj: Object, resource: Resource, user: User, *, is_taken: Callable[[str], bool]
+) -> None:
     """The server's part of metadata, and the first status."""
     metadata = obj["metadata"]
     for field in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(field, None)
     if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = generate_name(str(metadata["generateName"]))
+        metadata["name"] = _free_name(str(metadata["generateName"]), is_taken)
     metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = now()
     metadata.pop("generation", None)

@@ -60,7 +60,12 @@ async def insert(
     resource = call.resource
     call.name = call.name or str(obj["metadata"].get("name") or "")
     admission.check_namespace(backend, call)
-    strategies.prepare_create(obj, resource, call.user)
+    namespace = call.namespace if resource.namespaced else ""
+
+    def is_taken(name: str) -> bool:
+        return backend.store.get(resource.storage, namespace, name) is not None
+
+    strategies.prepare_create(obj, resource, call.user, is_taken=is_taken)
     obj = preparing.with_defaults(backend, call, obj, own=True)
     if operation == "Update":  # before admission: nobody owns what admission adds
         obj = preparing.with_owners(backend, call, obj, None)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from labkit.embedded.apiserver import strategies
 from labkit.embedded.kube import KubeClient, KubeError, path_of
 
 MAPS = path_of("v1", "configmaps", "default")
@@ -53,6 +54,16 @@ async def test_nobody_owns_what_admission_and_the_server_add(kube: KubeClient):
     owned = made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
     assert made["spec"]["clusterIP"]
     assert "f:clusterIP" not in owned
+
+
+async def test_a_generated_name_that_somebody_has_is_drawn_again(kube: KubeClient, monkeypatch):
+    draws = iter([*["aaaaa"] * 7, "bbbbb", *["aaaaa"] * 8])
+    monkeypatch.setattr(strategies.random, "choices", lambda *_, **__: next(draws))
+    await kube.create(MAPS, {"metadata": {"name": "g-aaaaa"}})
+    made = await kube.create(MAPS, {"metadata": {"generateName": "g-"}})
+    assert made["metadata"]["name"] == "g-bbbbb"
+    with pytest.raises(KubeError, match="already exists"):
+        await kube.create(MAPS, {"metadata": {"generateName": "g-"}})
 
 
 async def test_a_replace_without_generate_name_drops_it(kube: KubeClient):
